@@ -1,0 +1,119 @@
+//! What happened, on its way from whoever noticed it to the one thread that tells Ruby.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use once_cell::sync::OnceCell;
+
+use crate::lock::lock;
+use crate::owner::{Job, OwnerId};
+
+/// Beyond this many waiting events the oldest are dropped and counted: an incident must not eat the memory.
+const LIMIT: usize = 4_096;
+
+/// Something for the thread that carries events to Ruby.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// An idle connection is condemned: its adapter is to leave its pool.
+    Evict(u64),
+    /// Subscribers and the log are to be told.
+    Notice(Box<Notice>),
+}
+
+/// One event as subscribers see it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Notice {
+    /// The event's name, such as `connection.leaked`.
+    pub name: String,
+    /// The pool it happened in.
+    pub pool: Option<u64>,
+    /// The host it happened on.
+    pub host: Option<String>,
+    /// The owner it happened to.
+    pub owner: Option<OwnerId>,
+    /// The work of that owner.
+    pub job: Option<Job>,
+    /// How long the thing that ended had lasted, in seconds.
+    pub seconds: Option<f64>,
+    /// How many there were.
+    pub count: Option<u64>,
+    /// Why, in words.
+    pub reason: Option<String>,
+}
+
+type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// The bounded queue of events.
+#[derive(Default)]
+pub struct Queue {
+    waiting: Mutex<Waiting>,
+    waker: OnceCell<Waker>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    events: VecDeque<Event>,
+    dropped: u64,
+}
+
+impl Queue {
+    /// Says how the thread that drains the queue is woken. The first answer stands.
+    pub fn wake_with(&self, waker: Waker) {
+        // A second thread that drains the same queue wakes the same way.
+        let _ = self.waker.set(waker);
+    }
+
+    /// Adds an event; drops the oldest one where the queue is full.
+    pub fn push(&self, event: Event) {
+        {
+            let mut waiting = lock(&self.waiting);
+            if waiting.events.len() >= LIMIT {
+                waiting.events.pop_front();
+                waiting.dropped += 1;
+            }
+            waiting.events.push_back(event);
+        }
+        if let Some(wake) = self.waker.get() {
+            wake();
+        }
+    }
+
+    /// Takes the oldest event.
+    pub fn pop(&self) -> Option<Event> {
+        lock(&self.waiting).events.pop_front()
+    }
+
+    /// How many events were dropped because nobody drained the queue.
+    pub fn dropped(&self) -> u64 {
+        lock(&self.waiting).dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn a_flood_drops_the_oldest_and_counts_them() {
+        let queue = Queue::default();
+        for number in 0..LIMIT as u64 + 10 {
+            queue.push(Event::Evict(number));
+        }
+        assert_eq!(queue.dropped(), 10);
+        assert_eq!(queue.pop(), Some(Event::Evict(10)));
+    }
+
+    #[test]
+    fn every_event_wakes_whoever_drains() {
+        let queue = Queue::default();
+        let woken = Arc::new(AtomicUsize::new(0));
+        let counter = woken.clone();
+        queue.wake_with(Arc::new(move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        }));
+        queue.push(Event::Evict(1));
+        queue.push(Event::Evict(2));
+        assert_eq!(woken.load(Ordering::SeqCst), 2);
+    }
+}

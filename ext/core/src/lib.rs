@@ -1,0 +1,23 @@
+//! The logic of poolkeeper. Nothing in here knows that Ruby exists: adapters and owners are numbers.
+//!
+//! Imports run one way: `process` -> `observed`, `host` -> `watch`, `socket`, `fault`, `event`.
+//! Locks are taken in that order too (`observed`, then `host`, then `event`), and none is held across a wait.
+
+#![deny(unsafe_code)]
+
+pub mod error;
+pub mod event;
+pub mod fault;
+pub mod host;
+pub mod observed;
+pub mod owner;
+pub mod process;
+#[allow(unsafe_code)]
+pub mod socket;
+pub mod stats;
+#[allow(unsafe_code)]
+pub mod watch;
+
+mod lock;
+
+pub use error::Error;

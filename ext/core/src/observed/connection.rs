@@ -1,0 +1,103 @@
+//! What the mirror knows of one connection.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::owner::OwnerId;
+use crate::socket::Identity;
+
+/// Why a connection is dropped before its next use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condemned {
+    /// Its socket hung up.
+    HungUp,
+    /// An error said that it is dead.
+    Failed,
+    /// The server behind its address is another than before.
+    OldEpoch,
+}
+
+impl Condemned {
+    /// The reason in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Condemned::HungUp => "the server hung up",
+            Condemned::Failed => "an error said that it is dead",
+            Condemned::OldEpoch => "the server behind its address is another than before",
+        }
+    }
+}
+
+/// A connection in the hands of an owner.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lease {
+    /// Who has it.
+    pub owner: OwnerId,
+    /// The fiber that took it; 0 where nobody saw it taken.
+    pub fiber: u64,
+    /// When it was taken.
+    pub since: Instant,
+    /// Whether nobody saw it taken: it was out already when observing began.
+    pub seeded: bool,
+    /// Whether a release has left it alone and said so.
+    pub kept: bool,
+}
+
+impl Lease {
+    /// A lease that begins now.
+    pub fn new(owner: OwnerId, fiber: u64) -> Self {
+        Lease {
+            owner,
+            fiber,
+            since: Instant::now(),
+            seeded: false,
+            kept: false,
+        }
+    }
+
+    /// A lease that was out already.
+    pub fn seeded(owner: OwnerId) -> Self {
+        Lease {
+            seeded: true,
+            ..Lease::new(owner, 0)
+        }
+    }
+}
+
+/// A connection's socket, as last seen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Socket {
+    /// Which socket it is.
+    pub identity: Identity,
+    /// The server at its other end.
+    pub host: Arc<str>,
+    /// Whether the watch has it; else it is looked at when the connection is checked out.
+    pub watched: bool,
+    /// A moment before which it cannot have been opened, where one is known.
+    pub opened_after: Option<Instant>,
+}
+
+/// One connection of an observed pool.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its pool.
+    pub pool: u64,
+    /// Its lease, while it is busy.
+    pub lease: Option<Lease>,
+    /// Its socket; `None` before one was seen and after it was dropped.
+    pub socket: Option<Socket>,
+    /// Whether and why it is condemned.
+    pub condemned: Option<Condemned>,
+}
+
+impl Connection {
+    /// A connection of which only the pool is known.
+    pub fn new(pool: u64) -> Self {
+        Connection {
+            pool,
+            lease: None,
+            socket: None,
+            condemned: None,
+        }
+    }
+}

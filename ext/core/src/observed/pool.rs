@@ -1,0 +1,48 @@
+//! What the mirror knows of one pool.
+
+use std::sync::Arc;
+
+use crate::stats::Counters;
+
+/// How a pool is described by whoever registers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Its role, such as `writing`.
+    pub role: String,
+    /// Its shard.
+    pub shard: String,
+    /// The address in its configuration: the host until a socket tells better.
+    pub address: String,
+    /// Whether its configuration calls it a replica.
+    pub replica: bool,
+}
+
+/// One observed pool.
+#[derive(Debug)]
+pub struct Pool {
+    /// How it was described.
+    pub description: Description,
+    /// The server its newest socket leads to.
+    pub host: Arc<str>,
+    /// The newest number of a connection when the pool was registered.
+    pub since: u64,
+    /// What was counted for it.
+    pub counters: Counters,
+    /// The same for what would have been done, where only reports are wanted.
+    pub would: Counters,
+}
+
+impl Pool {
+    /// A pool nothing is known of but its description.
+    pub fn new(description: Description, since: u64) -> Self {
+        Pool {
+            host: Arc::from(description.address.as_str()),
+            description,
+            since,
+            counters: Counters::default(),
+            would: Counters::default(),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Leases and sockets: what the callbacks of a foreign pool tell, joined with what the kernel knows.
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Process;
+use crate::event::{Event, Notice};
+use crate::observed::{Condemned, Lease, Look, Mirror, Returned, Socket};
+use crate::owner::OwnerId;
+use crate::socket::{self, Identity};
+
+impl Process {
+    /// A lease begins, before the connection is used. Hang-ups that have arrived are known when this returns.
+    pub fn checkout(&self, connection: u64, owner: OwnerId, fiber: u64) -> Look {
+        self.collect();
+        self.mirror(|mirror| mirror.checkout(connection, Lease::new(owner, fiber)))
+    }
+
+    /// A lease ends; `descriptor` is that of the connection's socket, or negative where it has none.
+    pub fn checkin(&'static self, connection: u64, descriptor: RawFd) {
+        let now = Instant::now();
+        let identity = socket::identity(descriptor);
+        let (known, opened_after) = self.mirror(|mirror| known_socket(mirror, connection, identity));
+        if !known {
+            self.new_socket(connection, descriptor, identity, opened_after);
+        }
+        let Some(returned) = self.mirror(|mirror| mirror.checkin(connection)) else {
+            return;
+        };
+        if returned.condemned {
+            // Nobody had it when its mark came, or its owner just gave it back: the pool is not to keep it.
+            self.events.push(Event::Evict(connection));
+        } else if self.hosts.any_incident() {
+            self.evidence(connection, &returned, now);
+        }
+    }
+
+    /// Looks at a connection's socket now: notes a new one, and tells whether the connection is condemned.
+    ///
+    /// Its owner calls this, or whoever holds the pool's lock while it is idle: the descriptor has to stay its own.
+    pub fn settle(&'static self, connection: u64, descriptor: RawFd) -> Option<Condemned> {
+        self.collect();
+        if let Some(identity) = socket::identity(descriptor) {
+            let (known, opened_after) = self.mirror(|mirror| known_socket(mirror, connection, Some(identity)));
+            if !known {
+                self.new_socket(connection, descriptor, Some(identity), opened_after);
+            }
+            if socket::hung_up(descriptor) {
+                self.mirror(|mirror| mirror.condemn(connection, Condemned::HungUp));
+            }
+        }
+        self.mirror(|mirror| mirror.condemned(connection))
+    }
+
+    fn new_socket(
+        &'static self,
+        connection: u64,
+        descriptor: RawFd,
+        identity: Option<Identity>,
+        opened_after: Option<Instant>,
+    ) {
+        let Some(identity) = identity else {
+            self.mirror(|mirror| mirror.socket(connection, None));
+            return;
+        };
+        let host = self.host(connection, descriptor);
+        let epoch_raised = self.hosts.epoch(&host).1;
+        self.mirror(|mirror| {
+            let socket = Socket {
+                identity,
+                host,
+                watched: true,
+                opened_after,
+            };
+            mirror.socket(connection, Some(socket));
+            // Whether it was opened before or after the epoch was raised cannot be told: a reconnect too many is
+            // harmless, a connection to a demoted server is not.
+            let old = opened_after.zip(epoch_raised).is_some_and(|(opened, raised)| opened < raised);
+            let replica = mirror.pool_of(connection).is_some_and(|pool| mirror.replica(pool));
+            if old && !replica {
+                mirror.condemn(connection, Condemned::OldEpoch);
+            }
+        });
+        // Only now, so that no hang-up can arrive before its connection can be found.
+        if !self.watch(descriptor, identity) {
+            self.mirror(|mirror| mirror.unwatched(connection));
+        }
+        self.collect();
+    }
+
+    fn host(&self, connection: u64, descriptor: RawFd) -> Arc<str> {
+        let peer = socket::peer(descriptor).map(Arc::from);
+        let configured = || self.mirror(|mirror| mirror.host_of(connection));
+        peer.or_else(configured).unwrap_or_else(|| Arc::from("unknown"))
+    }
+
+    fn evidence(&self, connection: u64, returned: &Returned, now: Instant) {
+        let (Some(socket), Some(lease)) = (&returned.socket, &returned.lease) else {
+            return;
+        };
+        let Some(incident) = self.hosts.evidence(&socket.host, socket.opened_after, lease.since, now) else {
+            return;
+        };
+        self.notify(Notice {
+            name: "incident.closed".to_owned(),
+            pool: self.mirror(|mirror| mirror.pool_of(connection)),
+            host: Some(socket.host.to_string()),
+            seconds: Some(incident.seconds()),
+            count: Some(incident.faults),
+            ..Notice::default()
+        });
+    }
+}
+
+/// Whether a connection's socket is known already; and, for one that is not, the moment before which it cannot have been
+/// opened: the begin of the lease in which it came up, where somebody saw that begin.
+fn known_socket(mirror: &Mirror, connection: u64, identity: Option<Identity>) -> (bool, Option<Instant>) {
+    let lease = mirror.lease(connection).filter(|lease| !lease.seeded);
+    (mirror.has_socket(connection, identity), lease.map(|lease| lease.since))
+}

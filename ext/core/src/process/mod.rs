@@ -1,0 +1,108 @@
+//! What belongs to one process: the mirror, the hosts, the watch, the events and the background thread.
+//!
+//! A fork leaves all of it behind. The child never drops what it inherited, for a runtime without its threads cannot
+//! be dropped and a lock may be held for ever: it leaks the old value and starts with a new one.
+
+mod leases;
+mod repair;
+#[cfg(test)]
+mod tests;
+mod watching;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Mutex;
+
+use once_cell::race::OnceRef;
+use once_cell::sync::OnceCell;
+use tokio::runtime::Runtime;
+
+use crate::event::{Event, Notice, Queue};
+use crate::host::Hosts;
+use crate::lock::lock;
+use crate::observed::Mirror;
+use crate::watch::Watch;
+
+pub use repair::Repair;
+
+/// Everything of this process.
+pub struct Process {
+    pid: u32,
+    mirror: Mutex<Mirror>,
+    hosts: Hosts,
+    /// What is on its way to Ruby.
+    pub events: Queue,
+    watch: OnceCell<Option<Watch>>,
+    runtime: OnceCell<Option<Runtime>>,
+    watch_wanted: AtomicBool,
+    unwatched: AtomicU64,
+    successor: OnceRef<'static, Process>,
+}
+
+/// The first process that loaded this library. A forked child hangs its own value on the end of the chain, in its own
+/// copy of the memory: the chain is as long as forks are nested, not as there are forks. No lock guards it, because an
+/// inherited lock may be locked for ever.
+static FIRST: OnceRef<'static, Process> = OnceRef::new();
+
+/// What belongs to this process; made at the first call.
+///
+/// Costs a load a link. A fork that the hook did not see is noticed by [`checked`].
+pub fn current() -> &'static Process {
+    let mut process = FIRST.get_or_init(|| Process::leaked(None));
+    while let Some(successor) = process.successor.get() {
+        process = successor;
+    }
+    process
+}
+
+/// The same, after a look at the pid: for the slow paths, since a fork made in C bypasses every hook.
+pub fn checked() -> &'static Process {
+    let process = current();
+    if process.pid == std::process::id() {
+        return process;
+    }
+    forked()
+}
+
+/// Starts clean in a forked child. Harmless when called again.
+pub fn forked() -> &'static Process {
+    let inherited = current();
+    if inherited.pid == std::process::id() {
+        return inherited;
+    }
+    inherited.successor.get_or_init(|| Process::leaked(Some(inherited)))
+}
+
+impl Process {
+    fn leaked(inherited: Option<&Process>) -> &'static Process {
+        let watch_wanted = inherited.is_none_or(|process| process.watch_wanted.load(Ordering::Relaxed));
+        Box::leak(Box::new(Process {
+            pid: std::process::id(),
+            mirror: Mutex::default(),
+            hosts: Hosts::default(),
+            events: Queue::default(),
+            watch: OnceCell::new(),
+            runtime: OnceCell::new(),
+            watch_wanted: AtomicBool::new(watch_wanted),
+            unwatched: AtomicU64::new(0),
+            successor: OnceRef::new(),
+        }))
+    }
+
+    /// Reads or changes the mirror. Nothing that waits may be done inside.
+    pub fn mirror<T>(&self, body: impl FnOnce(&mut Mirror) -> T) -> T {
+        body(&mut lock(&self.mirror))
+    }
+
+    /// The hosts of this process.
+    pub fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    /// Tells subscribers and the log what happened; the owner's job is added here.
+    pub fn notify(&self, mut notice: Notice) {
+        if let (None, Some(owner)) = (&notice.job, notice.owner) {
+            notice.job = self.mirror(|mirror| mirror.job_of(owner));
+        }
+        self.events.push(Event::Notice(Box::new(notice)));
+    }
+}

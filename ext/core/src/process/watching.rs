@@ -1,0 +1,129 @@
+//! The watch at work: hang-ups become marks, evictions and incidents.
+
+use std::os::fd::RawFd;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::Process;
+use crate::error::Error;
+use crate::event::{Event, Notice};
+use crate::fault::Fault;
+use crate::observed::HungUp;
+use crate::socket::Identity;
+use crate::watch::Watch;
+
+impl Process {
+    /// Switches the watch on or off for sockets that are seen from now on.
+    pub fn want_watch(&self, wanted: bool) {
+        self.watch_wanted.store(wanted, Ordering::Relaxed);
+    }
+
+    /// How many sockets could not be watched, and are looked at when they are checked out instead.
+    pub fn unwatched(&self) -> u64 {
+        self.unwatched.load(Ordering::Relaxed)
+    }
+
+    /// Turns the hang-ups since the last look into marks, evictions and incidents. Never waits.
+    ///
+    /// Returns how many there were. Called by the background thread when there are some, and by every checkout: what has arrived in the kernel by
+    /// then is known, however busy the other threads are.
+    pub fn collect(&self) -> usize {
+        let Some(Some(watch)) = self.watch.get() else {
+            return 0;
+        };
+        let identities = watch.hang_ups();
+        for identity in &identities {
+            self.hung_up(*identity);
+        }
+        identities.len()
+    }
+
+    fn hung_up(&self, identity: Identity) {
+        let Some(HungUp { connection, host, sockets, idle }) = self.mirror(|mirror| mirror.hung_up(identity)) else {
+            return;
+        };
+        let now = Instant::now();
+        if self.hosts.hang_up(&host, sockets, now) {
+            self.open_incident(&host, Fault::Dead, "the watch saw its connections hang up together", now);
+        }
+        if idle {
+            self.events.push(Event::Evict(connection));
+        }
+    }
+
+    pub(super) fn open_incident(&self, host: &std::sync::Arc<str>, fault: Fault, reason: &str, now: Instant) {
+        if self.hosts.fault(host, fault, now) {
+            self.notify(Notice {
+                name: "incident.opened".to_owned(),
+                host: Some(host.to_string()),
+                reason: Some(format!("{}: {reason}", fault.as_str())),
+                ..Notice::default()
+            });
+        }
+    }
+
+    /// Puts a socket into the watch. Returns whether it is there.
+    pub(super) fn watch(&'static self, descriptor: RawFd, identity: Identity) -> bool {
+        if !self.watch_wanted.load(Ordering::Relaxed) {
+            return false;
+        }
+        let watch = self.watch.get_or_init(|| self.start_watch());
+        let watched = watch.as_ref().is_some_and(|watch| watch.add(descriptor, identity));
+        if !watched {
+            self.unwatched.fetch_add(1, Ordering::Relaxed);
+        }
+        watched
+    }
+
+    fn start_watch(&'static self) -> Option<Watch> {
+        match Watch::new().and_then(|watch| self.follow(&watch).map(|()| watch)) {
+            Ok(watch) => Some(watch),
+            Err(error) => {
+                self.notify(Notice {
+                    name: "error.rescued".to_owned(),
+                    reason: Some(error.to_string()),
+                    ..Notice::default()
+                });
+                None
+            }
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn follow(&'static self, watch: &Watch) -> Result<(), Error> {
+        let runtime = self.runtime()?;
+        let _context = runtime.enter();
+        let epoll = watch.readiness()?;
+        runtime.spawn(async move {
+            // Ends only with the runtime: an error here means that the runtime is shutting down.
+            while let Ok(mut ready) = epoll.readable().await {
+                ready.clear_ready();
+                self.collect();
+            }
+        });
+        Ok(())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn follow(&'static self, _watch: &Watch) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn runtime(&self) -> Result<&Runtime, Error> {
+        let mut failure = None;
+        let runtime = self.runtime.get_or_init(|| {
+            Builder::new_multi_thread()
+                .worker_threads(1)
+                .thread_name("poolkeeper-io")
+                .enable_io()
+                .build()
+                .map_err(|error| failure = Some(error))
+                .ok()
+        });
+        runtime.as_ref().ok_or_else(|| {
+            Error::Runtime(failure.unwrap_or_else(|| std::io::Error::other("it could not be started before")))
+        })
+    }
+}

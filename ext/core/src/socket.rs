@@ -1,0 +1,149 @@
+//! Sockets that belong to others: identity, peek, shutdown.
+//!
+//! The descriptors here are owned by a database driver. They are never kept, closed or handed to anything that would
+//! close them; a number is used within the call that was given it, and only its identity is remembered.
+
+use std::os::fd::{BorrowedFd, RawFd};
+
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::net::{getpeername, shutdown, Shutdown, SocketAddrAny, SocketAddrUnix};
+
+/// What makes a socket that socket and no other, whatever its descriptor's number means by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity(pub u64);
+
+/// Borrows a descriptor for the length of one call.
+///
+/// A number that is not open is no danger: the kernel answers EBADF.
+pub(crate) fn borrow(descriptor: RawFd) -> Option<BorrowedFd<'static>> {
+    if descriptor < 0 {
+        return None;
+    }
+    // SAFETY: the caller holds the lease of the connection, so its driver keeps the descriptor open during this call;
+    // the borrow is not kept beyond the call, and -1, the only value that may not be borrowed, was sent away above.
+    Some(unsafe { BorrowedFd::borrow_raw(descriptor) })
+}
+
+/// Tells which socket a descriptor leads to, or `None` where it leads to none.
+#[cfg(target_os = "linux")]
+pub fn identity(descriptor: RawFd) -> Option<Identity> {
+    let cookie = rustix::net::sockopt::socket_cookie(borrow(descriptor)?).ok()?;
+    Some(Identity(cookie))
+}
+
+/// Tells which socket a descriptor leads to, or `None` where it leads to none.
+#[cfg(not(target_os = "linux"))]
+pub fn identity(descriptor: RawFd) -> Option<Identity> {
+    // No cookie here: the inode is unique among the sockets that are open, which is as near as one can come.
+    let stat = rustix::fs::fstat(borrow(descriptor)?).ok()?;
+    Some(Identity(stat.st_ino as u64))
+}
+
+/// Names the server at the other end: `address:port`, or `unix:path`.
+pub fn peer(descriptor: RawFd) -> Option<String> {
+    let address = getpeername(borrow(descriptor)?).ok()??;
+    if let Ok(path) = SocketAddrUnix::try_from(address.clone()) {
+        return path.path().map(|path| format!("unix:{}", path.to_string_lossy()));
+    }
+    peer_over_ip(address)
+}
+
+fn peer_over_ip(address: SocketAddrAny) -> Option<String> {
+    std::net::SocketAddr::try_from(address)
+        .ok()
+        .map(|address| address.to_string())
+}
+
+/// Looks at a socket without a round trip: has the peer hung up?
+///
+/// Merely readable means nothing: a NOTIFY, a changed setting or a TLS record makes a healthy idle socket readable.
+pub fn hung_up(descriptor: RawFd) -> bool {
+    let Some(socket) = borrow(descriptor) else {
+        return true;
+    };
+    let mut polled = [PollFd::new(&socket, rdhup())];
+    match poll(&mut polled, Some(&Timespec::default())) {
+        Ok(0) | Err(_) => false,
+        Ok(_) => polled[0]
+            .revents()
+            .intersects(rdhup() | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL),
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn rdhup() -> PollFlags {
+    PollFlags::RDHUP
+}
+
+#[cfg(not(target_os = "linux"))]
+fn rdhup() -> PollFlags {
+    PollFlags::empty()
+}
+
+/// Shuts a socket down in both directions, so that nothing done with it can wait for the network again.
+///
+/// Returns whether there was a connected socket to shut down. The descriptor stays open: its driver closes it.
+pub fn shut_down(descriptor: RawFd) -> bool {
+    borrow(descriptor).is_some_and(|socket| shutdown(socket, Shutdown::Both).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (ours, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn a_reused_number_is_another_socket() {
+        let (first, _peer) = pair();
+        let number = first.as_raw_fd();
+        let before = identity(number).unwrap();
+        let (second, _other) = pair();
+        rustix::io::dup2(&second, &mut std::mem::ManuallyDrop::new(first.into())).unwrap();
+
+        assert_ne!(identity(number).unwrap(), before);
+        assert_eq!(identity(number), identity(second.as_raw_fd()));
+    }
+
+    #[test]
+    fn readable_is_not_dead() {
+        let (ours, mut peer) = pair();
+        peer.write_all(b"notify").unwrap();
+        assert!(!hung_up(ours.as_raw_fd()));
+        drop(peer);
+        assert!(hung_up(ours.as_raw_fd()));
+    }
+
+    #[test]
+    fn the_peer_is_named_over_tcp_and_over_a_path() {
+        let (ours, peer_end) = pair();
+        assert_eq!(peer(ours.as_raw_fd()).unwrap(), peer_end.local_addr().unwrap().to_string());
+        let (unnamed, _other) = UnixStream::pair().unwrap();
+        assert_eq!(peer(unnamed.as_raw_fd()), None);
+    }
+
+    #[test]
+    fn a_number_that_leads_nowhere_is_answered_and_not_trusted() {
+        assert_eq!(identity(-1), None);
+        assert_eq!(identity(999_999), None);
+        assert_eq!(peer(999_999), None);
+        assert!(!shut_down(-1));
+        assert!(!shut_down(999_999));
+    }
+
+    #[test]
+    fn shutting_down_ends_both_sides_and_leaves_the_descriptor_open() {
+        let (ours, peer_end) = pair();
+        assert!(shut_down(ours.as_raw_fd()));
+        assert!(hung_up(peer_end.as_raw_fd()));
+        assert!(identity(ours.as_raw_fd()).is_some());
+    }
+}

@@ -1,0 +1,12 @@
+//! Everything that is unsafe about Ruby: waiting without the GVL, interrupts, the panic guard.
+//!
+//! Three rules that were each learnt by a crash: no Rust frame is jumped over, every wait can be interrupted, and no
+//! panic reaches magnus, which would turn it into an exception that nothing rescues.
+
+mod guard;
+mod signal;
+mod wait;
+
+pub use guard::guarded;
+pub use signal::Signal;
+pub use wait::wait;

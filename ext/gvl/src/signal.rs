@@ -1,0 +1,41 @@
+//! A wake-up that any thread and Ruby's unblock function may give.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::io::{read, write};
+use rustix::pipe::{pipe_with, PipeFlags};
+
+/// A pipe to oneself: writing to it is allowed in a signal handler, and waiting for it takes a deadline.
+#[derive(Debug)]
+pub struct Signal {
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
+
+impl Signal {
+    /// Opens the pipe.
+    ///
+    /// # Errors
+    ///
+    /// Where the process may not open two more descriptors.
+    pub fn new() -> std::io::Result<Self> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        Ok(Signal { reader, writer })
+    }
+
+    /// Wakes whoever waits, now or next. Async-signal-safe: one system call, no lock, no allocation.
+    pub fn post(&self) {
+        // A full pipe is a wake-up already given.
+        let _ = write(&self.writer, &[1]);
+    }
+
+    /// Waits for a wake-up, at most this long; an interrupted system call counts as one.
+    pub fn wait(&self, limit: Duration) {
+        let limit = Timespec::try_from(limit).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
+        let _ = poll(&mut [PollFd::new(&self.reader.as_fd(), PollFlags::IN)], Some(&limit));
+        let mut taken = [0_u8; 64];
+        while read(&self.reader, &mut taken).is_ok_and(|count| count == taken.len()) {}
+    }
+}

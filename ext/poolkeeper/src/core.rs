@@ -1,0 +1,43 @@
+//! `Poolkeeper::Core`: what belongs to this process.
+
+use magnus::{function, Error, Object, RModule, Ruby};
+use poolkeeper_core::process;
+
+use crate::guard::guarded;
+use magnus::Module;
+
+fn forked(ruby: &Ruby) -> Result<(), Error> {
+    guarded(ruby, || {
+        process::forked();
+        Ok(())
+    })
+}
+
+fn want_watch(ruby: &Ruby, wanted: bool) -> Result<(), Error> {
+    guarded(ruby, || {
+        process::checked().want_watch(wanted);
+        Ok(())
+    })
+}
+
+/// Connections and owners remembered, events dropped, sockets not watched.
+fn sizes(ruby: &Ruby) -> Result<(usize, usize, u64, u64), Error> {
+    guarded(ruby, || {
+        let process = process::checked();
+        let (connections, owners) = process.mirror(|mirror| mirror.sizes());
+        Ok((connections, owners, process.events.dropped(), process.unwatched()))
+    })
+}
+
+fn panic(ruby: &Ruby) -> Result<(), Error> {
+    guarded(ruby, || panic!("asked to"))
+}
+
+pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
+    let core = module.define_module("Core")?;
+    core.define_singleton_method("_forked", function!(forked, 0))?;
+    core.define_singleton_method("_want_watch", function!(want_watch, 1))?;
+    core.define_singleton_method("_sizes", function!(sizes, 0))?;
+    core.define_singleton_method("_panic", function!(panic, 0))?;
+    Ok(())
+}

@@ -1,0 +1,25 @@
+//! The Ruby boundary: arguments in, results and exceptions out. What to do is decided in the core and in Ruby.
+
+#![allow(missing_docs)]
+
+mod core;
+mod fault;
+mod guard;
+mod incidents;
+mod mirror;
+mod notices;
+mod sockets;
+
+use magnus::{Error, Ruby};
+
+#[magnus::init(name = "poolkeeper")]
+fn init(ruby: &Ruby) -> Result<(), Error> {
+    let module = ruby.define_module("Poolkeeper")?;
+    guard::init(ruby)?;
+    core::init(ruby, module)?;
+    fault::init(ruby, module)?;
+    incidents::init(ruby, module)?;
+    mirror::init(ruby, module)?;
+    notices::init(ruby, module)?;
+    sockets::init(ruby, module)
+}

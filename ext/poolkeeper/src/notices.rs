@@ -1,0 +1,96 @@
+//! `Poolkeeper::Notices`: events on their way to the thread that carries them to Ruby.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use magnus::{function, Error, IntoValue, Module, Object, RModule, Ruby, Value};
+use poolkeeper_core::event::{Event, Notice};
+use poolkeeper_core::process::{self, Process};
+use poolkeeper_gvl::Signal;
+
+use crate::guard::{guarded, to_ruby};
+
+/// The signal of the process it was made in, known by that process's address: it is never freed.
+static SIGNAL: Mutex<Option<(usize, Arc<Signal>)>> = Mutex::new(None);
+
+fn signal(ruby: &Ruby, process: &'static Process) -> Result<Arc<Signal>, Error> {
+    // Only ever locked with the GVL held and for no wait, so no fork can catch it locked.
+    let mut signal = SIGNAL.lock().unwrap_or_else(PoisonError::into_inner);
+    let address = std::ptr::from_ref(process) as usize;
+    if let Some((owner, signal)) = &*signal {
+        if *owner == address {
+            return Ok(signal.clone());
+        }
+    }
+    let fresh = Signal::new().map_err(|error| to_ruby(ruby, &poolkeeper_core::Error::Watch(error)))?;
+    let fresh = Arc::new(fresh);
+    let waker = fresh.clone();
+    process.events.wake_with(Arc::new(move || waker.post()));
+    // What the parent left in here is leaked: its descriptors are the parent's too.
+    std::mem::forget(signal.replace((address, fresh.clone())));
+    Ok(fresh)
+}
+
+/// Waits for the next event, at most so many seconds: nil, the number of a connection to evict, or a Hash.
+fn next(ruby: &Ruby, seconds: f64) -> Result<Value, Error> {
+    guarded(ruby, || {
+        let process = process::checked();
+        let signal = signal(ruby, process)?;
+        let timeout = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(1));
+        let event = poolkeeper_gvl::wait(ruby, &signal, timeout, || process.events.pop())?;
+        match event {
+            None => Ok(ruby.qnil().into_value_with(ruby)),
+            Some(Event::Evict(connection)) => Ok(connection.into_value_with(ruby)),
+            Some(Event::Notice(notice)) => hash(ruby, &notice),
+        }
+    })
+}
+
+fn hash(ruby: &Ruby, notice: &Notice) -> Result<Value, Error> {
+    let hash = ruby.hash_new();
+    hash.aset(ruby.to_symbol("name"), notice.name.as_str())?;
+    hash.aset(ruby.to_symbol("pool"), notice.pool)?;
+    hash.aset(ruby.to_symbol("host"), notice.host.as_deref())?;
+    hash.aset(ruby.to_symbol("owner"), notice.owner)?;
+    let job = notice.job.as_ref();
+    hash.aset(ruby.to_symbol("topic"), job.and_then(|job| job.topic.as_deref()))?;
+    hash.aset(ruby.to_symbol("partition"), job.and_then(|job| job.partition))?;
+    hash.aset(ruby.to_symbol("seconds"), notice.seconds)?;
+    hash.aset(ruby.to_symbol("count"), notice.count)?;
+    hash.aset(ruby.to_symbol("reason"), notice.reason.as_deref())?;
+    Ok(hash.into_value_with(ruby))
+}
+
+/// Adds an event that Ruby noticed.
+fn notify(
+    ruby: &Ruby,
+    name: String,
+    pool: Option<u64>,
+    owner: Option<u64>,
+    seconds: Option<f64>,
+    count: Option<u64>,
+    reason: Option<String>,
+) -> Result<(), Error> {
+    guarded(ruby, || {
+        let process = process::current();
+        let host = pool.and_then(|pool| process.mirror(|mirror| mirror.host_of_pool(pool)));
+        process.notify(Notice {
+            name,
+            pool,
+            owner,
+            seconds,
+            count,
+            reason,
+            host: host.map(|host| host.to_string()),
+            job: None,
+        });
+        Ok(())
+    })
+}
+
+pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
+    let notices = module.define_module("Notices")?;
+    notices.define_singleton_method("_next", function!(next, 1))?;
+    notices.define_singleton_method("_notify", function!(notify, 6))?;
+    Ok(())
+}

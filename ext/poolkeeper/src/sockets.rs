@@ -1,0 +1,21 @@
+//! `Poolkeeper::Sockets`: sockets that drivers own, by the number of their descriptor.
+
+use magnus::{function, Error, Module, Object, RModule, Ruby};
+use poolkeeper_core::socket;
+
+use crate::guard::guarded;
+
+fn hung_up(ruby: &Ruby, descriptor: i32) -> Result<bool, Error> {
+    guarded(ruby, || Ok(socket::hung_up(descriptor)))
+}
+
+fn shut_down(ruby: &Ruby, descriptor: i32) -> Result<bool, Error> {
+    guarded(ruby, || Ok(socket::shut_down(descriptor)))
+}
+
+pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
+    let sockets = module.define_module("Sockets")?;
+    sockets.define_singleton_method("_hung_up", function!(hung_up, 1))?;
+    sockets.define_singleton_method("_shut_down", function!(shut_down, 1))?;
+    Ok(())
+}

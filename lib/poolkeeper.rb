@@ -1,0 +1,115 @@
+# frozen_string_literal: true
+
+require_relative "poolkeeper/version"
+require_relative "poolkeeper/errors"
+require_relative "poolkeeper/native"
+require_relative "poolkeeper/log"
+require_relative "poolkeeper/configuration"
+require_relative "poolkeeper/owner"
+require_relative "poolkeeper/fault"
+require_relative "poolkeeper/verification"
+require_relative "poolkeeper/events"
+require_relative "poolkeeper/background"
+require_relative "poolkeeper/observed"
+require_relative "poolkeeper/handler"
+require_relative "poolkeeper/karafka_listener"
+
+# Keeps the database connections of long-lived worker threads: given back after each piece of work, replaced when they
+# are dead, never handed on with a transaction open.
+#
+# @example In karafka.rb, after the app class
+#   Karafka.monitor.subscribe(Poolkeeper::KarafkaListener.new)
+#
+# @example The two primitives in subscriptions of one's own; neither ever raises
+#   Karafka.monitor.subscribe("worker.completed") { Poolkeeper.release }
+#   Karafka.monitor.subscribe("error.occurred") { |event| Poolkeeper.verify(event[:error]) }
+module Poolkeeper
+  @config = Configuration.new
+  @events = Events.new
+
+  class << self
+    # @return [Configuration] the options in force
+    attr_reader :config
+
+    # @return [Events] where to subscribe to what poolkeeper tells
+    attr_reader :events
+
+    # Sets options, and begins to observe ActiveRecord.
+    #
+    # @example
+    #   Poolkeeper.configure { |config| config.mode = :report }
+    # @yieldparam config [Configuration]
+    # @return [Configuration]
+    # @raise [ConfigurationError] for an unknown option or a value it cannot take; the message names both
+    def configure
+      yield @config if block_given?
+      Handler.call("observing", false) { Observed.start }
+      @config
+    end
+
+    # Begins to observe ActiveRecord now, or as soon as it is loaded. The other calls do so too.
+    #
+    # @return [Boolean] whether ActiveRecord is observed
+    def observe
+      Handler.call("observing", false) { Observed.start }
+    end
+
+    # Gives back everything that the present thread (or fiber) holds, in every pool: every handler, role and shard.
+    #
+    # An open transaction that nobody owns any more is discarded, so that the server rolls back, and reported. A transaction
+    # block that still runs, a test fixture, and a raw `pool.checkout` from before this piece of work are left alone.
+    # Never raises, never waits for the network, never connects.
+    #
+    # @return [Integer] connections given back or discarded
+    def release
+      Handler.release(:discard)
+    end
+
+    # Acts on an error: marks the connections it condemns, counts it, and drops those that the present owner holds and does
+    # not use. Sends nothing, and touches no connection of anybody else. Never raises.
+    #
+    # @param error [Exception, nil] without one, only drops what is condemned already
+    # @return [Verification, nil] nil where the error is no fault of a connection
+    def verify(error = nil)
+      Handler.verify(error)
+    end
+
+    # Evicts what is dead, then proves that each pool gives a connection that answers. For ordinary code, not for handlers:
+    # it waits.
+    #
+    # @param pools [Array<ActiveRecord::ConnectionAdapters::ConnectionPool, Class>] pools or models; all by default
+    # @param timeout [Numeric] seconds for all of it
+    # @return [Verification]
+    # @raise [ConnectionError] where a pool gives no connection that answers in time
+    # @raise [ArgumentError] for something that is no pool
+    def verify!(*pools, timeout: 5)
+      Handler.prove(pools, timeout)
+    end
+
+    # Runs a piece of work and releases on the way out, however it ends: for threads of one's own, rake, Sidekiq, and as
+    # Karafka's job wrapper where there is no Rails.
+    #
+    # @yield the work
+    # @return [Object] the block's value
+    def wrap
+      yield
+    ensure
+      release
+    end
+
+    # Whether no incident is open on a host that a pool of writers uses. Does no I/O: for a readiness probe.
+    #
+    # @return [Boolean]
+    def healthy?
+      Handler.call("looking at incidents", true) { Incidents._healthy? }
+    end
+
+    # What the pools hold and what was done to them, by pool.
+    #
+    # @return [Hash{String => Hash}] size, idle, leased, waiting, condemned, leases (owner and seconds), and counts of released,
+    #   discarded, evicted, dropped, expired, leaked, kept, mirror_misses; `would` holds the counts of mode `:report`
+    def stats
+      Handler.call("counting", {}) { Handler.stats }
+    end
+  end
+end

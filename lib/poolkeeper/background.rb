@@ -1,0 +1,41 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  # The one Ruby thread of poolkeeper: it waits without the GVL for what the core has to tell, evicts idle condemned
+  # connections, and carries events to their subscribers.
+  module Background
+    # How long one wait lasts when nothing happens, in seconds.
+    WAIT = 60.0
+
+    class << self
+      # Starts the thread unless it runs; a fork has left the child without it.
+      def ensure_running
+        return if @thread&.alive?
+
+        @thread = Thread.new { run }
+        @thread.name = "poolkeeper"
+      rescue ThreadError => e
+        # While the process ends, or at its limit of threads: the work is done at checkout instead.
+        Log.rescued("starting the poolkeeper thread", e)
+      end
+
+      private
+
+      def run
+        loop { carry(Notices._next(WAIT)) }
+      rescue InternalError => e
+        # Started again by the next connection or release that needs it.
+        Log.line(:error, "the poolkeeper thread ends: #{Log.describe(e)}")
+      end
+
+      def carry(event)
+        case event
+        when Integer then Observed::Eviction.evict(event)
+        when Hash then Poolkeeper.events.carry(event)
+        end
+      rescue Exception => e # rubocop:disable Lint/RescueException -- one event must not end the carrying of the rest
+        Log.line(:error, "carrying an event: #{Log.describe(e)}")
+      end
+    end
+  end
+end

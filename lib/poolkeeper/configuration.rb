@@ -1,0 +1,98 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  # The options of {Poolkeeper.configure}.
+  #
+  # | option          | takes                     | default | effect |
+  # |-----------------|---------------------------|---------|--------|
+  # | `mode`          | `:act` or `:report`       | `:act`  | `:report` logs and counts what would be released, discarded or evicted, and does none of it |
+  # | `active_record` | `true` or `false`         | `true`  | whether ActiveRecord's pools are observed |
+  # | `watch`         | `true` or `false`         | `true`  | whether hang-ups are learnt as they happen; else each socket is looked at when its connection is checked out |
+  # | `logger`        | an object with `warn`, `info` and `error`, or `nil` | Karafka's logger, else standard error | where the log lines go; `nil` for none |
+  class Configuration
+    MODES = %i[act report].freeze
+    OPTIONS = %i[mode active_record watch logger].freeze
+
+    # @return [Symbol] `:act` or `:report`
+    attr_reader :mode
+    # @return [Boolean]
+    attr_reader :active_record
+    # @return [Boolean]
+    attr_reader :watch
+
+    def initialize
+      @mode = :act
+      @active_record = true
+      @watch = true
+    end
+
+    # @param mode [Symbol] `:act` or `:report`
+    # @raise [ConfigurationError] for anything else
+    def mode=(mode)
+      refuse(:mode, ":act or :report", mode) unless MODES.include?(mode)
+      @mode = mode
+    end
+
+    # @param wanted [Boolean] false leaves ActiveRecord's pools alone
+    # @raise [ConfigurationError] for anything else
+    def active_record=(wanted)
+      @active_record = boolean(:active_record, wanted)
+    end
+
+    # @param wanted [Boolean] false for sockets that are looked at when their connection is checked out
+    # @raise [ConfigurationError] for anything else
+    def watch=(wanted)
+      @watch = boolean(:watch, wanted)
+      Core._want_watch(wanted)
+    end
+
+    # @param logger [#warn, #info, #error, nil] nil for no log lines
+    # @raise [ConfigurationError] for anything else
+    def logger=(logger)
+      unless logger.nil? || %i[info warn error].all? { |level| logger.respond_to?(level) }
+        refuse(:logger, "an object that responds to info, warn and error, or nil", logger)
+      end
+      @logger = logger
+      @logger_chosen = true
+    end
+
+    # @return [#warn, nil] the chosen logger, else Karafka's, else one that writes to standard error
+    def logger
+      return @logger if @logger_chosen
+
+      karafka_logger || (@default_logger ||= Log.default)
+    end
+
+    # @return [Boolean] whether repairs are made, not only reported
+    def act?
+      @mode == :act
+    end
+
+    private
+
+    def karafka_logger
+      ::Karafka.logger if defined?(::Karafka) && ::Karafka.respond_to?(:logger)
+    rescue StandardError
+      # Before Karafka's application class is set up it has no logger to give.
+      nil
+    end
+
+    def boolean(option, value)
+      [true, false].include?(value) ? value : refuse(option, "true or false", value)
+    end
+
+    def refuse(option, takes, value)
+      raise ConfigurationError, "#{option} takes #{takes}, and was given #{Log.describe(value)}"
+    end
+
+    def method_missing(name, *)
+      option = name.to_s.delete_suffix("=")
+      raise ConfigurationError, "there is no option #{option}; the options are #{OPTIONS.join(", ")}"
+    end
+
+    # Nothing beyond the options: an unknown name is an error that says so.
+    def respond_to_missing?(*)
+      false
+    end
+  end
+end

@@ -1,0 +1,93 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  # What poolkeeper tells its subscribers, in the manner of Karafka's monitor, except that a subscriber that raises is
+  # logged and reaches no job: events are carried by the poolkeeper thread.
+  #
+  # @example
+  #   Poolkeeper.events.subscribe("connection.leaked") { |event| Alert.send(event[:topic], event[:seconds]) }
+  class Events
+    # Name of each event, with the level and the words of its log line.
+    LINES = {
+      "connection.leaked" => [:warn, "a transaction was left open"],
+      "connection.discarded" => [:warn, "discarded a connection, so that the server rolls back"],
+      "connection.evicted" => [:info, "evicted an idle connection"],
+      "connection.dropped" => [:info, "dropped a connection before its next use"],
+      "release.in_transaction" => [:warn, "release inside a running transaction block: left alone"],
+      "release.kept" => [:info, "a connection taken with checkout before this work: left alone"],
+      "incident.opened" => [:error, "incident opened"],
+      "incident.closed" => [:info, "incident closed"],
+      "host.demoted" => [:error, "the server refuses writes: its connections are replaced"],
+      "error.rescued" => [:error, "rescued"]
+    }.freeze
+
+    # One event: its name, and what is known of it.
+    #
+    # Keys of the payload: `:pool`, `:role`, `:shard`, `:host`, `:topic`, `:partition`, `:owner` (Integer), `:seconds`
+    # (Float, an age), `:count`, `:reason`, `:mode`. What is not known is nil.
+    Event = Struct.new(:id, :payload) do
+      # @raise [KeyError] for a key that no event has
+      def [](key)
+        payload.fetch(key)
+      end
+    end
+
+    def initialize
+      @subscribers = LINES.keys.to_h { |name| [name, [].freeze] }
+      @mutex = Mutex.new
+    end
+
+    # @param name_or_listener [String, Object] the name of an event with a block, or an object whose public `on_*`
+    #   methods are called (`on_connection_leaked` for `connection.leaked`)
+    # @yieldparam event [Event]
+    # @raise [EventNotRegistered] for a name that no event has
+    def subscribe(name_or_listener, &block)
+      return subscribe_to(name_or_listener, block) if block
+      raise EventNotRegistered, "give a block with the name #{name_or_listener}" if name_or_listener.is_a?(String)
+
+      LINES.each_key do |name|
+        handler = "on_#{name.tr(".", "_")}"
+        subscribe_to(name, name_or_listener.method(handler)) if name_or_listener.respond_to?(handler)
+      end
+    end
+
+    # Calls the subscribers of one event and writes its log line; on the poolkeeper thread only.
+    #
+    # @api private
+    def carry(notice)
+      event = Event.new(notice.delete(:name), payload(notice))
+      log(event)
+      @subscribers.fetch(event.id, []).each do |subscriber|
+        subscriber.call(event)
+      rescue Exception => e # rubocop:disable Lint/RescueException -- it is the subscriber's, not ours, and is told
+        Log.line(:error, "a subscriber of #{event.id} raised #{Log.describe(e)}")
+      end
+    end
+
+    private
+
+    def subscribe_to(name, callable)
+      # Replaced, never changed in place: somebody may be walking through it.
+      @mutex.synchronize do
+        subscribers = @subscribers.fetch(name) do
+          raise EventNotRegistered, "there is no event #{name}; the events are #{LINES.keys.join(", ")}"
+        end
+        @subscribers[name] = [*subscribers, callable].freeze
+      end
+      nil
+    end
+
+    def payload(notice)
+      pool = Observed::Pools.registered(notice[:pool])
+      notice.merge(pool: pool&.name, role: pool&.role, shard: pool&.shard, mode: Poolkeeper.config.mode)
+    end
+
+    def log(event)
+      level, words = LINES.fetch(event.id)
+      known = event.payload.compact
+      known.delete(:mode) if known[:mode] == :act
+      details = known.map { |key, value| "#{key}=#{value.is_a?(Float) ? value.round(3) : value}" }
+      Log.line(level, details.empty? ? words : "#{words} (#{details.join(" ")})")
+    end
+  end
+end

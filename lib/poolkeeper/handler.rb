@@ -1,0 +1,116 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  # The bodies of {Poolkeeper}'s calls, and the promise that a handler never raises.
+  #
+  # @api private
+  module Handler
+    class << self
+      # Runs a block that must not raise, whatever it meets. An interrupt from outside (Timeout, Thread#kill, a signal) is
+      # not ours to swallow: it is held back until the block is done, which never waits.
+      def call(doing, otherwise)
+        Thread.handle_interrupt(Object => :never) do
+          yield
+        rescue Exception => e # rubocop:disable Lint/RescueException -- one that escapes kills a Karafka worker
+          Log.rescued(doing, e)
+          otherwise
+        end
+      end
+
+      # With nothing held this is one look-up, whatever the number of pools.
+      def release(leaks)
+        return 0 if Observed.observing? && (held = Mirror._held(Owner.current)).nil?
+
+        call("releasing", 0) do
+          next 0 unless Observed.start && (held ||= Mirror._held(Owner.current))
+
+          Background.ensure_running
+          Observed::Release.new(leaks: leaks).call(held)
+        end
+      rescue InternalError => e
+        Log.rescued("releasing", e)
+        0
+      end
+
+      def verify(error)
+        call("verifying", nil) do
+          started = now
+          fault = Fault.of(error)
+          next if fault.nil? && !error.nil?
+
+          pools, condemned, dropped = Observed.start ? repair(fault, error) : [[], 0, 0]
+          Verification.new(fault: fault, pools: pools, condemned: condemned, dropped: dropped, seconds: now - started)
+        end
+      end
+
+      def prove(pools, timeout)
+        raise ArgumentError, "timeout takes seconds, and was given #{Log.describe(timeout)}" unless timeout.is_a?(Numeric)
+
+        started = now
+        Observed.start
+        pools = pools.empty? ? all_pools : pools.map { |pool| pool_of(pool) }
+        dropped = pools.sum { |pool| Observed::Eviction.sweep(pool) }
+        pools.each { |pool| Observed::Proof.new(pool).call(started + timeout) }
+        Verification.new(fault: nil, pools: names(pools), condemned: 0, dropped: dropped, seconds: now - started)
+      end
+
+      def stats
+        Mirror._stats.to_h do |pool|
+          leases = pool[:leases]
+          [pool.delete(:name), pool.merge(numbers(pool.delete(:number), leases.size))]
+        end
+      end
+
+      # Closes what a process that forks holds for nothing.
+      def close_idle
+        call("closing idle connections", 0) do
+          Observed.start ? all_pools.sum { |pool| Observed::Eviction.close_idle(pool) } : 0
+        end
+      end
+
+      private
+
+      def repair(fault, error)
+        Background.ensure_running
+        release = Observed::Release.new
+        release.settle
+        pool = fault && Fault.pool_of(error)
+        numbers, condemned = fault ? Incidents._fault(fault, number(pool), Owner.current) : [[], 0]
+        dropped = release.drop_condemned
+        [numbers.filter_map { |number| Observed::Pools.registered(number)&.name }, condemned, dropped]
+      end
+
+      def number(pool)
+        pool && Observed::Pools.register(pool)
+      end
+
+      def all_pools
+        defined?(::ActiveRecord::Base) ? Observed::Pools.all.reject(&:discarded?) : []
+      end
+
+      def pool_of(given)
+        pool = given.respond_to?(:connection_pool) ? given.connection_pool : given
+        return pool if pool.respond_to?(:checkout) && pool.respond_to?(:checkin)
+
+        raise ArgumentError, "verify! takes ActiveRecord pools and models, and was given #{Log.describe(given)}"
+      end
+
+      def names(pools)
+        pools.map { |pool| Observed::Pools.registered(Observed::Pools.register(pool)).name }
+      end
+
+      # ActiveRecord's own numbers where the pool is at hand; the mirror's otherwise.
+      def numbers(number, leased)
+        pool = all_pools.find { |candidate| Observed::Pools.number(candidate) == number }
+        return { size: nil, idle: nil, leased: leased, waiting: nil } unless pool
+
+        stat = pool.stat
+        { size: stat[:size], idle: stat[:idle], leased: leased, waiting: stat[:waiting] }
+      end
+
+      def now
+        ::Process.clock_gettime(::Process::CLOCK_MONOTONIC)
+      end
+    end
+  end
+end

@@ -1,0 +1,45 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  # Log lines and the last resort for errors. Nothing in here raises.
+  module Log
+    class << self
+      # @param level [Symbol] :info, :warn or :error
+      # @param text [String]
+      def line(level, text)
+        Poolkeeper.config.logger&.public_send(level, "[poolkeeper] #{text}")
+      rescue StandardError
+        # A logger that fails must not fail the work of whoever is logged about.
+        nil
+      end
+
+      # Hands an error that must not reach the application to the log, by way of the poolkeeper thread.
+      #
+      # @param doing [String] what was being done
+      # @param error [Exception]
+      def rescued(doing, error)
+        Notices._notify("error.rescued", nil, nil, nil, nil, "#{doing}: #{describe(error)}")
+        nil
+      rescue Exception # rubocop:disable Lint/RescueException -- there is nobody left to tell
+        nil
+      end
+
+      # @return [String] a value in few words, without anything that could be a secret
+      def describe(value)
+        case value
+        when Exception then "#{value.class}: #{value.message}"[0, 500]
+        when Symbol, Numeric, true, false, nil then value.inspect
+        else "a #{value.class}"
+        end
+      rescue StandardError
+        "something that cannot be described"
+      end
+
+      # @return [Logger]
+      def default
+        require "logger"
+        ::Logger.new($stderr, progname: "poolkeeper", level: ::Logger::WARN)
+      end
+    end
+  end
+end

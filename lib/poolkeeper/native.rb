@@ -1,0 +1,22 @@
+# frozen_string_literal: true
+
+begin
+  # A platform gem carries one library per Ruby minor version.
+  require_relative "#{RUBY_VERSION[/\A\d+\.\d+/]}/poolkeeper"
+rescue LoadError
+  # Built on this machine by gem install or rake compile; it is on the load path, though not always beside this file.
+  require "poolkeeper/poolkeeper"
+end
+
+module Poolkeeper
+  # Tells the core about forks. The child must not use what it inherited: neither the background thread nor the locks.
+  module ForkHook
+    def _fork
+      pid = super
+      Core._forked if pid.zero?
+      pid
+    end
+  end
+
+  ::Process.singleton_class.prepend(ForkHook)
+end

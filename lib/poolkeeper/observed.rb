@@ -1,0 +1,60 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  # ActiveRecord's pools: leases mirrored, sockets watched, dead connections replaced. ActiveRecord owns the pools; what is
+  # known of them here is a cache, compared with the pool before anybody acts on it.
+  module Observed
+    class << self
+      # Begins to observe ActiveRecord, as soon as it is there. Harmless when called again.
+      #
+      # @return [Boolean] whether ActiveRecord is observed
+      def start
+        return true if @observing
+        return false unless Poolkeeper.config.active_record && defined?(::ActiveRecord)
+
+        # Asking for Base would load it before the application has configured it.
+        return wait_for_base if ::ActiveRecord.autoload?(:Base)
+
+        install if defined?(::ActiveRecord::Base)
+        @observing ? true : false
+      end
+
+      # @return [Boolean]
+      def observing?
+        @observing ? true : false
+      end
+
+      private
+
+      def wait_for_base
+        return false if @waiting || !defined?(::ActiveSupport) || !::ActiveSupport.respond_to?(:on_load)
+
+        @waiting = true
+        ::ActiveSupport.on_load(:active_record) { Observed.start }
+        false
+      end
+
+      def install
+        adapter = ::ActiveRecord::ConnectionAdapters::AbstractAdapter
+        Driver.follow(adapter)
+        Owner.follow(adapter)
+        # Set again they would stand there once, so two threads that get here together do no harm.
+        adapter.set_callback(:checkout, :before, Callbacks, prepend: true)
+        adapter.set_callback(:checkin, :after, Callbacks)
+        @observing = true
+        Background.ensure_running
+        Walk.seed
+      end
+    end
+  end
+end
+
+require_relative "observed/adapters"
+require_relative "observed/callbacks"
+require_relative "observed/driver"
+require_relative "observed/eviction"
+require_relative "observed/pools"
+require_relative "observed/proof"
+require_relative "observed/release"
+require_relative "observed/transactions"
+require_relative "observed/walk"

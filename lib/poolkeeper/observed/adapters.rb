@@ -1,0 +1,34 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  module Observed
+    # Adapters and their numbers. The core knows only the numbers, and nobody here keeps an adapter alive.
+    module Adapters
+      NUMBER = :@poolkeeper_number
+
+      @by_number = ObjectSpace::WeakMap.new
+
+      class << self
+        # @return [Integer, nil] the number of an adapter that has been met before
+        def number(adapter)
+          adapter.instance_variable_get(NUMBER)
+        end
+
+        # @return [Integer] the number of an adapter, which it gets now if it has none
+        def enlist(adapter)
+          number(adapter) || begin
+            Background.ensure_running
+            number = Mirror._enlist(Pools.register(adapter.pool))
+            @by_number[number] = adapter
+            adapter.instance_variable_set(NUMBER, number)
+          end
+        end
+
+        # @return [Object, nil] the adapter with a number, unless it is gone
+        def [](number)
+          @by_number[number]
+        end
+      end
+    end
+  end
+end

@@ -1,0 +1,68 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  module Observed
+    # What ActiveRecord's adapters call on their way out of and into their pool.
+    #
+    # Checkin runs under the pool's lock, and both run on the application's thread: nothing here waits, and nothing
+    # raises.
+    module Callbacks
+      # What {Mirror._checkout} answers.
+      CONDEMNED = 1
+      PEEK = 2
+
+      class << self
+        # Before ActiveRecord looks at a connection it lends: the lease begins. A connection that is condemned, or whose
+        # transaction nobody owns, is shut down here, and the adapter connects anew; later it would be too late on 6.1
+        # and 7.0.
+        def before(adapter)
+          number = adapter.instance_variable_get(Adapters::NUMBER) || Adapters.enlist(adapter)
+          look = Mirror._checkout(number, adapter.owner.object_id, Owner.fiber)
+          freshen(adapter, number, look) unless look.zero? && clean?(adapter)
+        rescue StandardError => e
+          Log.rescued("looking at a connection at checkout", e)
+        end
+
+        # After a connection went back: the lease ends, and its socket enters the watch if it is a new one.
+        def after(adapter)
+          number = adapter.instance_variable_get(Adapters::NUMBER)
+          Mirror._checkin(number, Driver.descriptor(adapter)) if number
+        rescue StandardError => e
+          Log.rescued("looking at a connection at checkin", e)
+        end
+
+        private
+
+        def clean?(adapter)
+          return false if adapter.open_transactions.positive?
+
+          state = Driver.state(adapter)
+          state.nil? || state == Driver::IDLE
+        end
+
+        def freshen(adapter, number, look)
+          pool = adapter.pool
+          return if Transactions.fixture?(adapter, pool)
+
+          reason, counter = reason_to_drop(adapter, number, look)
+          return unless reason
+
+          acting = Poolkeeper.config.act?
+          Mirror._count(Pools.number(pool), counter, !acting)
+          Notices._notify("connection.#{counter}", Pools.number(pool), Owner.current, nil, nil, reason)
+          Driver.drop(adapter) if acting
+        end
+
+        def reason_to_drop(adapter, number, look)
+          return ["a transaction that nobody owned came with it", "discarded"] if Transactions.open?(adapter)
+          return [Mirror._condemned(number), "dropped"] if look == CONDEMNED
+          return ["the driver has lost it", "dropped"] if Driver.state(adapter) == Driver::LOST
+
+          descriptor = Driver.descriptor(adapter)
+          hung_up = look == PEEK && descriptor != Driver::NONE && Sockets._hung_up(descriptor)
+          ["the server hung up", "dropped"] if hung_up
+        end
+      end
+    end
+  end
+end

@@ -1,0 +1,54 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  module Observed
+    # What a driver's connection object tells without a round trip. `raw_connection` is never called: from 7.1 on it
+    # marks the connection dirty.
+    module Driver
+      # Stands for "no socket": a connection that is not open, or a driver without one.
+      NONE = -1
+      # libpq's transaction states: 0 idle, 1 active, 2 in a transaction, 3 in a failed one, 4 connection lost.
+      IDLE = 0
+      LOST = 4
+
+      class << self
+        # To be asked once ActiveRecord is there: adapters that verify lazily (7.1 and later) renamed the variable.
+        def follow(abstract_adapter)
+          @variable = abstract_adapter.method_defined?(:clean!) ? :@raw_connection : :@connection
+        end
+
+        # @return [Integer] the descriptor of the connection's socket, or {NONE}
+        def descriptor(adapter)
+          raw = adapter.instance_variable_get(@variable)
+          return NONE unless raw.respond_to?(:socket)
+
+          number = raw.socket
+          number.is_a?(Integer) ? number : NONE
+        rescue StandardError
+          # Both drivers raise once the socket is closed.
+          NONE
+        end
+
+        # @return [Integer, nil] libpq's transaction state; nil where the driver cannot tell
+        def state(adapter)
+          raw = adapter.instance_variable_get(@variable)
+          raw.transaction_status if raw.respond_to?(:transaction_status)
+        rescue StandardError
+          # Closed by `disconnect!`: there is nothing left to tell of.
+          nil
+        end
+
+        # Gets rid of a connection's socket without waiting and without connecting: the next use connects anew.
+        #
+        # Shutting down comes first: on 6.1 and 7.0 `disconnect!` deallocates statements over the wire and would wait
+        # for ever on a silent server.
+        def drop(adapter)
+          Sockets._shut_down(descriptor(adapter))
+          adapter.disconnect!
+          number = Adapters.number(adapter)
+          Mirror._dropped(number) if number
+        end
+      end
+    end
+  end
+end

@@ -1,0 +1,88 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  module Observed
+    # Takes idle connections out of their pool and closes them. A busy connection is never touched.
+    module Eviction
+      class << self
+        # Evicts a connection if it is idle and condemned; else nothing happens, and whoever comes first drops it.
+        #
+        # @return [Boolean] whether it was evicted
+        def evict(number)
+          adapter = Adapters[number]
+          return false unless adapter
+
+          reason = Mirror._condemned(number)
+          reason && take(adapter.pool, adapter) { count(adapter, number, reason) } ? true : false
+        end
+
+        # Evicts every idle condemned connection of a pool.
+        #
+        # @return [Integer] how many
+        def sweep(pool)
+          return 0 if pool.discarded?
+
+          settle(pool)
+          numbers = pool.connections.reject(&:in_use?).map { |adapter| Adapters.enlist(adapter) }
+          numbers.count { |number| evict(number) }
+        end
+
+        # Closes every idle connection of a pool, healthy ones too: before a fork the parent keeps none for nothing.
+        #
+        # @return [Integer] how many
+        def close_idle(pool)
+          return 0 if pool.discarded?
+
+          pool.connections.reject(&:in_use?).count { |adapter| take(pool, adapter) { true } }
+        end
+
+        private
+
+        # Leased and removed inside one synchronize, for a connection that is leased but still in the queue would be
+        # lent to the next checkout, which then fails. Not while somebody waits: `remove` would connect for him, here.
+        # Not in a pool with a pinned connection.
+        def take(pool, adapter)
+          taken = pool.synchronize do
+            idle?(pool, adapter) && yield && Poolkeeper.config.act? && remove(pool, adapter)
+          end
+          return false unless taken
+
+          Driver.drop(adapter)
+          Mirror._forget(Adapters.number(adapter)) if Adapters.number(adapter)
+          true
+        end
+
+        def idle?(pool, adapter)
+          !pool.discarded? && !Transactions.pinned?(pool) && pool.num_waiting_in_queue.zero? &&
+            !adapter.in_use? && pool.connections.any? { |other| other.equal?(adapter) }
+        end
+
+        def remove(pool, adapter)
+          adapter.lease
+          pool.remove(adapter)
+          true
+        end
+
+        def count(adapter, number, reason)
+          # Its mark may have gone since, with its socket.
+          return false unless Mirror._condemned(number)
+
+          pool = Pools.number(adapter.pool)
+          Mirror._count(pool, "evicted", !Poolkeeper.config.act?)
+          Notices._notify("connection.evicted", pool, nil, nil, nil, reason)
+          true
+        end
+
+        def settle(pool)
+          pool.synchronize do
+            next if pool.discarded?
+
+            pool.connections.reject(&:in_use?).each do |adapter|
+              Mirror._settle(Adapters.enlist(adapter), Driver.descriptor(adapter))
+            end
+          end
+        end
+      end
+    end
+  end
+end

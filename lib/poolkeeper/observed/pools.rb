@@ -1,0 +1,112 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  module Observed
+    # ActiveRecord's pools: how to find them all, and what they are called.
+    module Pools
+      # What events and statistics say of a pool.
+      Description = Struct.new(:name, :role, :shard, :address, :replica, keyword_init: true)
+
+      NUMBER = :@poolkeeper_number
+
+      @registered = {}
+
+      class << self
+        # Every pool of every handler, role and shard. Asked for anew each time: pools appear when they are first used.
+        #
+        # Neither a version nor `:all` decides: on 6.1 and 7.0 no pool has that role, and nothing would be found.
+        def all
+          handlers.flat_map do |handler|
+            handler.respond_to?(:each_connection_pool) ? handler.each_connection_pool.to_a : handler.all_connection_pools
+          end
+        end
+
+        # @return [Integer] the number of a pool, which is registered now if it is new
+        def register(pool)
+          pool.instance_variable_get(NUMBER) || begin
+            number = pool.object_id
+            description = describe(pool)
+            Mirror._pool(number, *description.to_a)
+            # Replaced, never changed in place: the poolkeeper thread reads it.
+            @registered = @registered.merge(number => description)
+            pool.instance_variable_set(NUMBER, number)
+          end
+        end
+
+        # @return [Integer, nil] the number of a pool that has been met before
+        def number(pool)
+          pool.instance_variable_get(NUMBER)
+        end
+
+        # @return [Description, nil] what is known of the pool with a number
+        def registered(number)
+          @registered[number]
+        end
+
+        # Forgets all pools but those with these numbers.
+        def retain(numbers)
+          @registered = @registered.slice(*numbers)
+        end
+
+        private
+
+        def handlers
+          base = ::ActiveRecord::Base
+          return [base.connection_handler] unless legacy_handlers?(base)
+
+          [base.connection_handler, *base.connection_handlers.values].uniq
+        end
+
+        # One handler a role, on 6.1 and 7.0 if the application has not switched it off. 7.0 answers both questions, and
+        # complains about the second.
+        def legacy_handlers?(base)
+          return ::ActiveRecord.legacy_connection_handling if ::ActiveRecord.respond_to?(:legacy_connection_handling)
+
+          base.respond_to?(:legacy_connection_handling) && base.legacy_connection_handling
+        end
+
+        def describe(pool)
+          config = pool.respond_to?(:db_config) ? pool.db_config : nil
+          role, shard = role_and_shard(pool)
+          name = unique("#{config.respond_to?(:name) ? config.name : "unnamed"} #{role} #{shard}")
+          Description.new(name: name, role: role.to_s, shard: shard.to_s, address: address(config),
+                          replica: config.respond_to?(:replica?) && config.replica? ? true : false)
+        end
+
+        # Two connection classes may use the same configuration with the same role and shard.
+        def unique(name)
+          taken = @registered.each_value.map(&:name)
+          return name unless taken.include?(name)
+
+          "#{name} #{(2..).find { |count| !taken.include?("#{name} #{count}") }}"
+        end
+
+        # 6.1 pools do not know their role and shard; their handler's managers do.
+        def role_and_shard(pool)
+          return [pool.role, pool.shard] if pool.respond_to?(:role) && pool.respond_to?(:shard)
+
+          search(pool) || %i[writing default]
+        end
+
+        def search(pool)
+          managers = handlers.flat_map { |handler| handler.send(:owner_to_pool_manager).values }
+          managers.each do |manager|
+            manager.role_names.each do |role|
+              manager.shard_names.each do |shard|
+                return [role, shard] if manager.get_pool_config(role, shard)&.pool.equal?(pool)
+              end
+            end
+          end
+          nil
+        rescue NoMethodError
+          nil
+        end
+
+        def address(config)
+          hash = config.respond_to?(:configuration_hash) ? config.configuration_hash : {}
+          [hash[:host] || hash[:socket] || "localhost", hash[:port]].compact.join(":")
+        end
+      end
+    end
+  end
+end

@@ -1,0 +1,67 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  module Observed
+    # Proves that a pool gives a connection that answers. For ordinary code: it waits, though never beyond its deadline.
+    class Proof
+      # @param pool [ActiveRecord::ConnectionAdapters::ConnectionPool]
+      def initialize(pool)
+        @pool = pool
+        @adapter = nil
+      end
+
+      # @param deadline [Float] on the monotonic clock
+      # @raise [ConnectionError] where the pool gives no connection, or one that does not answer in time
+      def call(deadline)
+        attempt = Thread.new { answer }
+        attempt.report_on_exception = false
+        unless attempt.join([deadline - now, 0].max)
+          sever(attempt)
+          raise ConnectionError, "#{name}: no answer within the timeout; is the server reachable, and the pool free? " \
+                                 "#{numbers}"
+        end
+        attempt.value
+      rescue StandardError => e
+        raise e if e.is_a?(ConnectionError)
+
+        raise ConnectionError, "#{name}: no connection that answers (#{Log.describe(e)}); #{numbers}"
+      end
+
+      private
+
+      # On a thread of its own, for a checkout that waits cannot be left in order from outside.
+      def answer
+        @adapter = @pool.checkout
+        @adapter.select_value("SELECT 1")
+        true
+      ensure
+        give_back if @adapter
+      end
+
+      def give_back
+        Driver.drop(@adapter) unless Driver.state(@adapter).to_i == Driver::IDLE
+        @pool.checkin(@adapter)
+      end
+
+      # Our own attempt, so its socket may be shut down: whatever it waits for ends now.
+      def sever(attempt)
+        adapter = @adapter
+        Sockets._shut_down(Driver.descriptor(adapter)) if adapter
+        attempt.kill
+      end
+
+      def name
+        Pools.registered(Pools.register(@pool)).name
+      end
+
+      def numbers
+        stat = @pool.stat
+        "#{stat[:busy]} of #{stat[:size]} connections busy, #{stat[:waiting]} waiting"
+      end
+
+      def now
+        ::Process.clock_gettime(::Process::CLOCK_MONOTONIC)
+      end
+    end
+  end
+end

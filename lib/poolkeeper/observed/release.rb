@@ -1,0 +1,170 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  module Observed
+    # One release of the present owner: everything it holds goes back, in every pool, each pool on its own.
+    #
+    # Runs in the owner's own thread and fiber; never waits for the network and never connects.
+    class Release
+      # @param leaks [Symbol] :discard, or :report for open transactions that are reported and left
+      def initialize(leaks: :discard)
+        @leaks = leaks
+        @context = Owner.context
+        @owner = @context.object_id
+      end
+
+      # @param held [Array(Boolean, Array<Integer>)] what {Mirror._held} answered
+      # @return [Integer] connections given back or discarded
+      def call(held)
+        walk_is_due, numbers = held
+        if walk_is_due
+          Walk.check(@context)
+          numbers = held_numbers
+        end
+        count = numbers.sum { |number| guarded(number) { |adapter, pool| release(number, adapter, pool) } }
+        Mirror._released(@owner)
+        count
+      end
+
+      # Drops and gives back only what is condemned and in nobody's use.
+      #
+      # @return [Integer] connections dropped
+      def drop_condemned
+        held_numbers.sum { |number| guarded(number) { |adapter, pool| drop(number, adapter, pool) } }
+      end
+
+      # Looks at the sockets the owner holds, so that what the core decides is decided about these.
+      def settle
+        held_numbers.each do |number|
+          guarded(number) { |adapter, _pool| Mirror._settle(number, Driver.descriptor(adapter)) ? 0 : 0 }
+        end
+      end
+
+      private
+
+      def held_numbers
+        Mirror._leases(@owner)
+      end
+
+      # One pool that raises (checkin callbacks are the application's) must not keep the others from being released.
+      def guarded(number)
+        adapter = Adapters[number]
+        return Mirror._forget(number) || 0 unless adapter
+
+        pool = adapter.pool
+        return Mirror._lease_ended(number) || 0 unless mine?(adapter, pool)
+
+        yield adapter, pool
+      rescue Exception => e # rubocop:disable Lint/RescueException -- told, and the next pool has its turn
+        Log.rescued("releasing a connection", e)
+        0
+      end
+
+      # The mirror is a cache: leases end without a word, and connections leave their pool.
+      def mine?(adapter, pool)
+        adapter.owner.equal?(@context) && !pool.discarded? &&
+          pool.connections.any? { |other| other.equal?(adapter) }
+      end
+
+      def release(number, adapter, pool)
+        return 0 if Transactions.fixture?(adapter, pool)
+
+        fiber, from_before, seconds = Mirror._lease(number)
+        raw = !pool.active_connection?.equal?(adapter)
+        return keep(number, pool, seconds) if raw && from_before
+        return give_back(number, adapter, pool) unless Transactions.open?(adapter)
+        return left_in_transaction(pool, seconds) if Transactions.block_alive?(fiber)
+
+        leak(adapter, pool, seconds)
+      end
+
+      # A holder of LISTEN or of an advisory lock: told once, and left alone.
+      def keep(number, pool, seconds)
+        if Mirror._keep(number)
+          count(pool, "kept")
+          notify("release.kept", pool, seconds)
+        end
+        0
+      end
+
+      def left_in_transaction(pool, seconds)
+        count(pool, "kept")
+        notify("release.in_transaction", pool, seconds)
+        0
+      end
+
+      # Handing it on would let the next borrower's committed work be undone in silence.
+      def leak(adapter, pool, seconds)
+        count(pool, "leaked")
+        notify("connection.leaked", pool, seconds)
+        return 0 unless @leaks == :discard
+
+        count(pool, "discarded")
+        notify("connection.discarded", pool, seconds)
+        return 0 unless acting?
+
+        Driver.drop(adapter)
+        check_in(adapter, pool)
+        1
+      end
+
+      def give_back(number, adapter, pool)
+        condemned = Mirror._settle(number, Driver.descriptor(adapter))
+        count(pool, "dropped") if condemned
+        count(pool, "released")
+        return 0 unless acting?
+
+        Driver.drop(adapter) if condemned
+        check_in(adapter, pool)
+        1
+      end
+
+      def drop(number, adapter, pool)
+        return 0 unless Mirror._condemned(number) && droppable?(number, adapter, pool)
+
+        count(pool, "dropped")
+        return 0 unless acting?
+
+        Driver.drop(adapter)
+        check_in(adapter, pool)
+        1
+      end
+
+      # Nothing is pulled from under a running job: what a block still uses is left to its release.
+      def droppable?(number, adapter, pool)
+        fiber, from_before, = Mirror._lease(number)
+        raw = !pool.active_connection?.equal?(adapter)
+        !Transactions.fixture?(adapter, pool) && !(raw && from_before) && !Transactions.open?(adapter) &&
+          !Transactions.in_use?(fiber)
+      end
+
+      def check_in(adapter, pool)
+        pool.active_connection?.equal?(adapter) ? pool.release_connection : pool.checkin(adapter)
+      rescue StandardError => e
+        Log.rescued("giving a connection back", e)
+        give_up(adapter, pool)
+      end
+
+      # A checkin callback raised, so the pool has not taken the connection back. Its slot must not be lost: it leaves the
+      # pool, unless somebody waits, for whom `remove` would connect on this thread.
+      def give_up(adapter, pool)
+        gone = pool.synchronize do
+          adapter.in_use? && pool.num_waiting_in_queue.zero? ? pool.remove(adapter) || true : !adapter.in_use?
+        end
+        Driver.drop(adapter) if gone && adapter.in_use?
+      end
+
+      def count(pool, counter)
+        Mirror._count(Pools.number(pool), counter, !acting?)
+      end
+
+      def notify(name, pool, seconds)
+        Notices._notify(name, Pools.number(pool), @owner, seconds, nil, nil)
+      end
+
+      def acting?
+        Poolkeeper.config.act?
+      end
+    end
+  end
+end

@@ -1,0 +1,67 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  module Observed
+    # Whose is an open transaction? The three rules by which a release decides.
+    module Transactions
+      # The method of ActiveRecord's that is on the stack as long as a transaction block runs, on every version.
+      BLOCK = "within_new_transaction"
+      # ... and the one while a block has a connection that goes back at its end.
+      LEND = "with_connection"
+      ACTIVE_RECORD = %r{active_record/connection_adapters/}
+
+      class << self
+        # Whether ActiveRecord or the driver knows of an open transaction. A query still under way counts as one: its
+        # owner has gone, and the next would read its answer.
+        def open?(adapter)
+          return true if adapter.open_transactions.positive?
+
+          state = Driver.state(adapter)
+          !state.nil? && state != Driver::IDLE && state != Driver::LOST
+        end
+
+        # Whether the connection belongs to a test fixture: pinned, locked to a thread, or somewhere in its stack a
+        # transaction that blocks may not join. The innermost one alone does not tell.
+        def fixture?(adapter, pool)
+          pinned?(pool) || (adapter.respond_to?(:pinned) && adapter.pinned) || locked?(pool) || unjoinable?(adapter)
+        end
+
+        # Whether a pool lends one connection to everybody, as transactional tests make it do.
+        def pinned?(pool)
+          pool.instance_variable_get(:@pinned_connection) ? true : false
+        end
+
+        # Whether a transaction block runs on this stack, or can run on that of the fiber that took the lease.
+        #
+        # Discarding its connection would lose the first half of the block and commit the second in silence.
+        def block_alive?(taken_by_fiber)
+          return true unless taken_by_fiber.zero? || taken_by_fiber == Owner.fiber
+
+          on_stack?(BLOCK)
+        end
+
+        # Whether a block on this stack still uses a connection, in a transaction or not.
+        def in_use?(taken_by_fiber)
+          block_alive?(taken_by_fiber) || on_stack?(LEND)
+        end
+
+        private
+
+        def on_stack?(method)
+          caller_locations.any? do |location|
+            location.base_label == method && ACTIVE_RECORD.match?(location.absolute_path || location.path)
+          end
+        end
+
+        def locked?(pool)
+          pool.instance_variable_get(:@lock_thread) ? true : false
+        end
+
+        def unjoinable?(adapter)
+          stack = adapter.instance_variable_get(:@transaction_manager)&.instance_variable_get(:@stack)
+          stack.is_a?(Array) && stack.any? { |transaction| !transaction.joinable? }
+        end
+      end
+    end
+  end
+end

@@ -1,0 +1,51 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  module Observed
+    # A walk through every pool and connection: the mirror is compared with what ActiveRecord says.
+    module Walk
+      class << self
+        # Takes over what is there when observing begins: leases that are out, sockets of idle connections.
+        def seed
+          each_connection do |adapter, number|
+            if adapter.in_use?
+              Mirror._seed(number, adapter.owner.object_id)
+            else
+              Mirror._settle(number, Driver.descriptor(adapter))
+            end
+          end
+        end
+
+        # Finds leases of the present owner that the mirror missed, and forgets what is gone.
+        def check(context)
+          newest = Mirror._newest
+          connections = []
+          pools = each_connection do |adapter, number|
+            connections << number
+            mine = context.equal?(adapter.owner)
+            missed(adapter, number) if mine && Mirror._seed(number, context.object_id)
+          end
+          numbers = pools.filter_map { |pool| Pools.number(pool) }
+          Mirror._retain(newest, connections, numbers)
+          Pools.retain(numbers)
+        end
+
+        private
+
+        # Under each pool's lock, so that an idle connection's descriptor stays its own while it is looked at.
+        def each_connection
+          Pools.all.reject(&:discarded?).each do |pool|
+            pool.synchronize do
+              pool.connections.each { |adapter| yield adapter, Adapters.enlist(adapter) } unless pool.discarded?
+            end
+          end
+        end
+
+        def missed(adapter, number)
+          Mirror._count(Pools.number(adapter.pool), "mirror_misses", false)
+          Log.rescued("mirroring leases", InternalError.new("connection #{number} was lent without a word"))
+        end
+      end
+    end
+  end
+end

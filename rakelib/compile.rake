@@ -1,0 +1,15 @@
+# frozen_string_literal: true
+
+require "rbconfig"
+
+desc "Build the Rust library into lib/poolkeeper (POOLKEEPER_PROFILE=dev for a quick build)"
+task :compile do
+  root = File.expand_path("..", __dir__)
+  build = ENV.fetch("POOLKEEPER_BUILD_DIR", File.join(root, "tmp", "build", RUBY_VERSION))
+  mkdir_p build, verbose: false
+  chdir(build, verbose: false) do
+    sh RbConfig.ruby, File.join(root, "ext", "poolkeeper", "extconf.rb"), verbose: false
+    sh "make", verbose: false
+    cp "poolkeeper.#{RbConfig::CONFIG["DLEXT"]}", File.join(root, "lib", "poolkeeper"), verbose: false
+  end
+end

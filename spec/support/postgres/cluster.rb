@@ -1,0 +1,87 @@
+# frozen_string_literal: true
+
+require_relative "node"
+require_relative "template"
+
+module Support
+  module Postgres
+    # A primary and, if asked for, its standby.
+    class Cluster
+      # @return [Node]
+      attr_reader :primary
+      # @return [Node, nil]
+      attr_reader :standby
+
+      # @see Postgres.start
+      def initialize(standby: false, password: nil, **settings)
+        @sandbox = Sandbox.new
+        @settings = settings
+        @password = password
+        @primary = start_primary
+        @standby = start_standby if standby
+        complete = true
+      ensure
+        # However a start ends early, by exception, `throw` or the death of its thread.
+        close unless complete
+      end
+
+      # @return [Array<Node>]
+      def nodes
+        [primary, standby].compact
+      end
+
+      # Waits until the standby has replayed all that the primary has written so far.
+      #
+      # @param timeout [Numeric] seconds
+      # @return [void]
+      # @raise [DeadlineError]
+      def wait_for_replay(timeout: 10)
+        written = primary.psql("SELECT pg_current_wal_lsn()").first.first
+        standby.observe do |connection|
+          Support.wait_until(timeout:, message: "the standby replayed #{written}") do
+            connection.exec("SELECT pg_last_wal_replay_lsn() >= '#{written}'").getvalue(0, 0) == "t"
+          end
+        end
+      end
+
+      # Ends the servers, frozen or not, and removes their folder. Does nothing in a forked child, nor the second time.
+      #
+      # @return [void]
+      def close
+        @sandbox&.close
+      end
+
+      private
+
+      def start_primary
+        Template.current.copy(@sandbox, "primary")
+        require_password if @password
+        node("primary").boot.tap { |primary| install_password(primary) if @password }
+      end
+
+      def start_standby
+        @sandbox.run(Installation.program("pg_basebackup"), "-D", @sandbox.path("standby"), "-R", "-X", "stream",
+                     "-c", "fast", "--no-sync", "-h", primary.socket_dir, "-p", primary.port.to_s, "-U", SUPERUSER)
+        @standby = node("standby").boot
+        wait_for_replay(timeout: Node::PATIENCE)
+        @standby
+      end
+
+      def node(name)
+        Node.new(name, @sandbox, settings: @settings, password: @password)
+      end
+
+      # Over TCP only; the socket stays open to the observer and the standby.
+      def require_password
+        access = @sandbox.path("primary", "pg_hba.conf")
+        File.write(access, File.read(access).sub(/^(host .*) trust$/, '\1 scram-sha-256'))
+      end
+
+      def install_password(primary)
+        primary.observe do |connection|
+          connection.exec("ALTER ROLE #{ROLE} PASSWORD #{connection.escape_literal(@password)}")
+        end
+      end
+    end
+  end
+end

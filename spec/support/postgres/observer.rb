@@ -1,0 +1,105 @@
+# frozen_string_literal: true
+
+require "pg"
+
+module Support
+  module Postgres
+    # Looks at a node and acts on it from outside: with a connection of its own for each call, as superuser over the
+    # unix socket, which shows in none of the figures that tests compare.
+    module Observer
+      NAME = "observer"
+      # What tests ask about a client backend. Times are strings as PostgreSQL writes them.
+      Backend = Struct.new(:pid, :application_name, :state, :xact_start, :client_port, :query, :backend_start,
+                           keyword_init: true)
+      # The observer can write where applications may not, and never waits forever.
+      OPTIONS = "-c default_transaction_read_only=off -c statement_timeout=30s"
+      BACKENDS = <<~SQL.freeze
+        SELECT #{Backend.members.join(", ")} FROM pg_stat_activity
+        WHERE backend_type = 'client backend' AND application_name <> '#{NAME}' ORDER BY backend_start
+      SQL
+      private_constant :OPTIONS, :BACKENDS
+
+      # @example
+      #   node.psql("SELECT count(*) FROM orders") # => [["2000"]]
+      #
+      # @param sql [String] one statement or several
+      # @return [Array<Array<String, nil>>] rows of the last one
+      def psql(sql)
+        observe { |connection| connection.exec(sql).values }
+      end
+
+      # @param path [String] file of SQL statements
+      # @return [Array<Array<String, nil>>] rows of the last one
+      def execute_file(path)
+        psql(File.read(path))
+      end
+
+      # Lends the observer's connection, for looking more than once.
+      #
+      # @yieldparam connection [PG::Connection]
+      def observe(options: OPTIONS)
+        connection = PG.connect(host: socket_dir, port:, dbname: DATABASE, user: SUPERUSER,
+                                application_name: NAME, options:, connect_timeout: 5)
+        yield connection
+      ensure
+        connection&.close
+      end
+
+      # The backends of clients other than the observer, oldest first.
+      #
+      # @example
+      #   node.backends(application_name: "orders", state: /idle in transaction/)
+      #
+      # @param where [Hash] column => a value, or what a `when` would take: a pattern, a range; or a list of such
+      # @return [Array<Backend>]
+      def backends(**where)
+        found = observe { |connection| connection.exec(BACKENDS).map { |row| backend(row) } }
+        found.select { |one| where.all? { |column, wanted| match?(one[column], wanted) } }
+      end
+
+      # Ends backends with pg_terminate_backend and waits until they are gone, save those that are frozen.
+      #
+      # @param pids [Integer, Array<Integer>, :all]
+      # @return [Integer] number of backends terminated
+      def terminate(pids)
+        victims = backends.map(&:pid)
+        victims &= Array(pids) unless pids == :all
+        processes = victims.filter_map { |pid| Processes.status(pid) }
+        ended = psql("SELECT pid FROM unnest('{#{victims.join(",")}}'::int[]) AS pid WHERE pg_terminate_backend(pid)")
+        Support.wait_until(message: "terminated backends #{victims} went away") do
+          processes.none? { |process| process.running? && !process.stopped? }
+        end
+        ended.size
+      end
+
+      # Makes every transaction read-only unless it says otherwise, as on a primary that was demoted behind our back.
+      # When this returns, open sessions go by it from their next statement on.
+      #
+      # @param read_only [Boolean]
+      # @return [void]
+      def read_only!(read_only)
+        value = read_only ? "on" : "off"
+        psql("ALTER SYSTEM SET default_transaction_read_only = #{value}")
+        psql("SELECT pg_reload_conf()")
+        # The postmaster signals the sessions before it serves another newcomer.
+        Support.wait_until(message: "default_transaction_read_only is #{value}") do
+          observe(options: "") { |c| c.exec("SHOW default_transaction_read_only").getvalue(0, 0) } == value
+        end
+      end
+
+      private
+
+      def match?(value, wanted)
+        case value
+        when *[wanted].flatten(1) then true
+        else false
+        end
+      end
+
+      def backend(row)
+        values = row.transform_keys(&:to_sym)
+        Backend.new(**values, pid: values[:pid].to_i, client_port: values[:client_port]&.to_i)
+      end
+    end
+  end
+end

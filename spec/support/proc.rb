@@ -1,0 +1,65 @@
+# frozen_string_literal: true
+
+module Support
+  # What the kernel says about this process (or another one), as opposed to what Ruby's objects say.
+  #
+  # @note Inside `module Support`, Ruby's own class is `::Proc`.
+  module Proc
+    module_function
+
+    # @param pid [Integer, String]
+    # @return [Hash{Integer => String}] descriptor number => where it leads, such as "socket:[4711]"
+    def fds(pid = "self")
+      Dir.children("/proc/#{pid}/fd").to_h { |fd| [fd.to_i, link("/proc/#{pid}/fd/#{fd}")] }.compact
+    end
+
+    # Counts the TCP sockets that the process holds open towards a remote port, in whichever state: one that the
+    # server closed long ago (CLOSE_WAIT) counts as well.
+    #
+    # @param port [Integer]
+    # @param pid [Integer, String]
+    # @return [Integer]
+    def sockets_to(port, pid = "self")
+      held = fds(pid).values
+      remote_inodes(port, pid).count { |inode| held.include?("socket:[#{inode}]") }
+    end
+
+    # @return [Hash{Integer => String}] thread id => name, of native threads too
+    def threads(pid = "self")
+      Dir.children("/proc/#{pid}/task").to_h { |tid| [tid.to_i, thread_name(pid, tid)] }.compact
+    end
+
+    # @return [Integer] bytes of memory in use
+    def rss(pid = "self")
+      File.read("/proc/#{pid}/status")[/^VmRSS:\s+(\d+) kB/, 1].to_i * 1024
+    end
+
+    # Descriptors, threads and connections come and go between the listing and the look.
+    def link(path)
+      File.readlink(path)
+    rescue Errno::ENOENT
+      nil
+    end
+    private_class_method :link
+
+    def thread_name(pid, tid)
+      File.read("/proc/#{pid}/task/#{tid}/comm").chomp
+    rescue Errno::ENOENT, Errno::ESRCH
+      nil
+    end
+    private_class_method :thread_name
+
+    def remote_inodes(port, pid)
+      suffix = format(":%04X", port)
+      %w[tcp tcp6].flat_map do |table|
+        path = "/proc/#{pid}/net/#{table}"
+        # A kernel without IPv6 has no tcp6.
+        next [] unless File.exist?(path)
+
+        lines = File.readlines(path).drop(1).map(&:split)
+        lines.select { |fields| fields[2].end_with?(suffix) }.map { |fields| fields[9] }
+      end
+    end
+    private_class_method :remote_inodes
+  end
+end

@@ -1,0 +1,196 @@
+# frozen_string_literal: true
+
+require_relative "../support/postgres"
+require_relative "../support/proc"
+require "json"
+require "rbconfig"
+
+# What is left when a cluster ends: nothing, whoever ends it and how.
+RSpec.describe Support::Postgres, "at the end" do
+  # A process of its own that starts a cluster, tells what it started, and then does as the scenario says.
+  def owner(scenario)
+    script = <<~RUBY
+      require #{File.expand_path("../support/postgres", __dir__).dump}
+      require "json"
+      cluster = Support::Postgres.start(standby: true)
+      def keeper(cluster)
+        Support::Postgres::Processes.status(cluster.primary.pid).ppid
+      end
+
+      def tell(cluster, **more)
+        roots = Support::Postgres::Sandbox.live.map(&:root)
+        pids = cluster.nodes.flat_map { |n| [n.pid, *Support::Postgres::Processes.children(n.pid).map(&:pid)] }
+        pids << more.fetch(:keeper) { keeper(cluster) }
+        puts JSON.generate({ roots: roots, pids: pids, **more })
+        $stdout.flush
+      end
+      #{scenario}
+    RUBY
+    IO.popen([RbConfig.ruby, "-e", script], pgroup: true)
+  end
+
+  def told(process)
+    JSON.parse(process.gets, symbolize_names: true)
+  end
+
+  def processes(pids)
+    pids.filter_map { |pid| Support::Postgres::Processes.status(pid) }.select(&:running?)
+  end
+
+  def expect_nothing_left(roots:, pids:, **)
+    Support.wait_until(timeout: 15, message: -> { "nothing left of #{pids}: #{processes(pids)}" }) do
+      processes(pids).empty? && roots.none? { |root| File.exist?(root) }
+    end
+  end
+
+  def live_roots
+    described_class::Sandbox.live.map(&:root)
+  end
+
+  it "leaves nothing when the owner is killed, and keeps nothing of the owner's open meanwhile" do
+    process = owner("r, w = IO.pipe; w.close_on_exec = false; tell(cluster); sleep")
+    state = told(process)
+    expect(processes(state[:pids]).size).to eq(state[:pids].size)
+    Process.kill(:KILL, process.pid)
+
+    # End of file: nobody inherited the standard output either.
+    expect(process.wait_readable(5) && process.read).to eq("")
+    expect_nothing_left(**state)
+  ensure
+    process&.close
+  end
+
+  it "leaves nothing when the owner is killed while its servers are frozen or have lost their postmaster" do
+    process = owner(<<~RUBY)
+      cluster.primary.freeze
+      tell(cluster)
+      Process.kill(:STOP, *Support::Postgres::Processes.children(cluster.standby.pid).map(&:pid))
+      Process.kill(:KILL, cluster.standby.pid)
+      puts "done"
+      $stdout.flush
+      sleep
+    RUBY
+    state = told(process)
+    process.gets
+    Process.kill(:KILL, process.pid)
+    expect_nothing_left(**state)
+  ensure
+    process&.close
+  end
+
+  it "leaves nothing when the owner is killed but a forked child of it lives on" do
+    process = owner("child = fork { sleep }; tell(cluster, child: child); sleep")
+    state = told(process)
+    Process.kill(:KILL, process.pid)
+    expect_nothing_left(**state)
+  ensure
+    Process.kill(:KILL, state[:child]) if state
+    process&.close
+  end
+
+  %i[TERM INT].each do |signal|
+    it "has removed everything by the time the owner has ended by SIG#{signal}" do
+      process = owner("$stderr.reopen(File::NULL); tell(cluster); sleep")
+      state = told(process)
+      # To the whole group, as Ctrl-C in a terminal does.
+      Process.kill(signal, -process.pid)
+      process.close
+
+      expect(processes(state[:pids])).to be_empty
+      expect(state[:roots].select { |root| File.exist?(root) }).to be_empty
+    end
+  end
+
+  it "removes everything even when the keeper was killed" do
+    process = owner(<<~RUBY)
+      keeper = keeper(cluster)
+      Process.kill(:KILL, keeper)
+      Support.wait_until { !Support::Postgres::Processes.status(keeper)&.running? }
+      tell(cluster, keeper: keeper)
+    RUBY
+    state = told(process)
+    process.close
+    expect(Process.last_status).to be_success
+    expect_nothing_left(**state)
+  end
+
+  it "leaves the servers alone when a forked child ends, which can observe but not restart" do
+    described_class.start do |cluster|
+      child = fork do
+        cluster.primary.psql("SELECT 1")
+        exit!(1) unless cluster.primary.running?
+        cluster.primary.stop.start
+      rescue described_class::Error => e
+        # Through at_exit, which RSpec uses as well.
+        at_exit { exit!(e.message.include?("another process") ? 7 : 2) }
+        described_class::Sandbox.close_all
+        cluster.close
+      end
+      _, status = Process.wait2(child)
+
+      expect(status.exitstatus).to eq(7)
+      cluster.primary.start
+      expect(cluster.primary.psql("SELECT 1")).to eq([["1"]])
+    end
+  end
+
+  it "leaves nothing of a start that failed, and says what the server said" do
+    described_class::Template.current
+    before = live_roots
+
+    expect { described_class.start(shared_buffers: "nonsense") }
+      .to raise_error(described_class::Error, /primary did not start: .*shared_buffers/m)
+    expect { described_class.start(standby: true, max_wal_senders: 0) }.to raise_error(described_class::Error, /FATAL/)
+    expect(live_roots).to eq(before)
+    expect(Dir.glob("#{File.dirname(before.first)}/poolkeeper-pg-*").select { |f| File.owned?(f) } - before).to be_empty
+  end
+
+  it "leaves nothing of a start whose thread was killed" do
+    described_class::Template.current
+    before = live_roots
+    starter = Thread.new { described_class.start(standby: true) }
+    Support.wait_until(interval: 0.001) { (live_roots - before).any? }
+    started = live_roots - before
+    starter.kill.join
+
+    expect(live_roots).to eq(before)
+    expect(started.select { |root| File.exist?(root) }).to be_empty
+  end
+
+  it "takes another port when the one it found is taken before it starts" do
+    taken = TCPServer.new("127.0.0.1", 0)
+    ports = [taken.local_address.ip_port, free = described_class::Port.free]
+    allow(described_class::Port).to receive(:free) { ports.shift }
+
+    described_class.start { |cluster| expect(cluster.primary.port).to eq(free) }
+  ensure
+    taken&.close
+  end
+
+  it "waits for its own port when somebody holds it for a moment" do
+    described_class.start do |cluster|
+      cluster.primary.stop
+      taken = TCPServer.new("127.0.0.1", cluster.primary.port)
+      releaser = Thread.new do
+        Support.wait_until { cluster.primary.log.include?("Address already in use") }
+        taken.close
+      end
+      expect(cluster.primary.start).to be_running
+      releaser.join
+    end
+  end
+
+  it "adds neither threads nor children to this process, and one descriptor" do
+    described_class::Template.current
+    threads = Support::Proc.threads.size
+    fds = Support::Proc.fds.size
+
+    described_class.start do |cluster|
+      cluster.primary.psql("SELECT 1")
+      expect(Support::Proc.threads.size).to eq(threads)
+      expect(Support::Proc.fds.size).to eq(fds + 1)
+      expect { Process.wait(-1, Process::WNOHANG) }.to raise_error(Errno::ECHILD)
+    end
+    expect(Support::Proc.fds.size).to eq(fds)
+  end
+end
