@@ -12,7 +12,9 @@ module Poolkeeper
       def ensure_running
         return if @thread&.alive?
 
-        @thread = Thread.new { run }
+        # A new thread inherits the interrupt mask of whoever starts it, and one that cannot be killed would keep the
+        # process from ending.
+        @thread = Thread.new { Thread.handle_interrupt(Object => :immediate) { run } }
         @thread.name = "poolkeeper"
       rescue ThreadError => e
         # While the process ends, or at its limit of threads: the work is done at checkout instead.

@@ -13,7 +13,7 @@ module Poolkeeper
   #   Poolkeeper::Fault.pool_of(error)  # => #<ActiveRecord::ConnectionAdapters::ConnectionPool ...>
   #
   # @note Nothing here raises, whatever the error does: errors reach us from everybody's code, with a `message` that
-  #   fails, a `cause` that loops, or without a backtrace.
+  #   fails, a `cause` that loops, or without a backtrace. A failure of our own is logged.
   module Fault
     # How many links of a chain are looked at. Real chains have two to four.
     DEPTH = 16
@@ -68,8 +68,8 @@ module Poolkeeper
       def of(error)
         facts = chain(error).filter_map { |link| facts(link) }
         facts.empty? ? nil : _classify(facts)
-      rescue *FAILURES
-        nil
+      rescue *FAILURES => e
+        Log.rescued("classifying an error", e)
       end
 
       # Finds the pool that an error happened in: the first one that any link of its chain names.
@@ -83,8 +83,8 @@ module Poolkeeper
           return pool if pool
         end
         nil
-      rescue *FAILURES
-        nil
+      rescue *FAILURES => e
+        Log.rescued("looking for the pool of an error", e)
       end
 
       private

@@ -16,7 +16,9 @@ RSpec.shared_examples "karafka monitor" do
   # A listener object whose handlers call the block with their own name and the event.
   def listener_for(*events, &block)
     Object.new.tap do |listener|
-      events.each { |name| listener.define_singleton_method("on_#{name.tr(".", "_")}") { |event| block.call(name, event) } }
+      events.each do |name|
+        listener.define_singleton_method("on_#{name.tr(".", "_")}") { |event| block.call(name, event) }
+      end
     end
   end
 
@@ -251,9 +253,9 @@ RSpec.shared_examples "karafka monitor" do
 
   describe "the surface" do
     it "is small: the rest is on the bus" do
-      expect(%i[instrument subscribe unsubscribe listeners notifications_bus]).to all(satisfy { |name|
-        monitor.respond_to?(name)
-      })
+      offered = %i[instrument subscribe unsubscribe listeners notifications_bus]
+
+      expect(offered.reject { |name| monitor.respond_to?(name) }).to be_empty
       expect(%i[available_events register_event clear].select { |name| monitor.respond_to?(name) }).to be_empty
       expect(%i[available_events register_event clear].reject { |name| bus.respond_to?(name) }).to be_empty
     end

@@ -8,7 +8,7 @@ require_relative "../support/karafka/real_monitor"
 RSpec.configure { |config| config.before(:suite) { config.reporter.message(Support::RealKarafkaMonitor.to_s) } }
 
 RSpec.describe Support::KarafkaMonitor do
-  let(:build) { ->(without: []) { described_class.new(without: without) } }
+  let(:build) { ->(without: []) { described_class.new(without:) } }
   let(:not_registered) { described_class::Notifications::EventNotRegistered }
 
   it_behaves_like "karafka monitor"
@@ -17,7 +17,7 @@ end
 
 if Support::RealKarafkaMonitor.available?
   RSpec.describe Support::RealKarafkaMonitor do
-    let(:build) { ->(without: []) { described_class.build(without: without) } }
+    let(:build) { ->(without: []) { described_class.build(without:) } }
     let(:not_registered) { described_class.not_registered }
 
     it_behaves_like "karafka monitor"

@@ -37,10 +37,10 @@ RSpec.shared_examples "karafka's scenarios" do
     events = on_worker
     done = events.find { |name, _, payload| name == "worker.completed" && payload[:job] }
 
-    expect(names(events)).to eq(%w[
-      consumer.wrap worker.process consumer.consume consumer.consumed worker.processed consumer.wrapped
-      worker.completed worker.completed
-    ])
+    expect(names(events)).to eq(
+      %w[consumer.wrap worker.process consumer.consume consumer.consumed worker.processed consumer.wrapped
+         worker.completed worker.completed]
+    )
     expect(events.map { |_, thread, _| thread }.uniq).to eq([ran_on]).and eq(["karafka.worker#0"])
     expect(done.last.keys).to eq(%i[caller job jobs_queue])
     expect([job.executor.topic.name, job.executor.partition, job.class.action]).to eq(["orders", 3, :consume])
@@ -59,15 +59,15 @@ RSpec.shared_examples "karafka's scenarios" do
 
   it "reports a failing job, pauses its partition and completes the job" do
     record
-    error = Class.new(Exception).new("not even a StandardError")
+    error = NotImplementedError.new("not even a StandardError")
     scenarios.failing_job(monitor, error)
     events = on_worker
     reports = events.select { |name, _, _| name == "error.occurred" }.map(&:last)
 
-    expect(names(events)[0..-2]).to eq(%w[
-      consumer.wrap worker.process consumer.consume error.occurred client.pause consumer.consuming.pause
-      consumer.consuming.retry worker.processed consumer.wrapped worker.completed
-    ])
+    expect(names(events)[0..-2]).to eq(
+      %w[consumer.wrap worker.process consumer.consume error.occurred client.pause consumer.consuming.pause
+         consumer.consuming.retry worker.processed consumer.wrapped worker.completed]
+    )
     expect(reports.map { |payload| payload[:type] }).to eq(["consumer.consume.error"])
     expect(reports.first[:error]).to equal(error)
   end
@@ -252,14 +252,14 @@ RSpec.shared_examples "karafka's scenarios" do
       listener = events.select { |_, thread, _| thread == "karafka.listener#orders_0" }
       order = names(listener) - %w[client.events_poll]
 
-      expect(order.first(5)).to eq(%w[
-        connection.listener.before_fetch_loop connection.listener.running connection.listener.fetch_loop
-        connection.listener.fetch_loop.received consumer.initialize
-      ])
-      expect(order.last(4)).to eq(%w[
-        consumer.before_schedule_shutdown connection.listener.quiet connection.listener.stopped
-        connection.listener.after_fetch_loop
-      ])
+      expect(order.first(5)).to eq(
+        %w[connection.listener.before_fetch_loop connection.listener.running connection.listener.fetch_loop
+           connection.listener.fetch_loop.received consumer.initialize]
+      )
+      expect(order.last(4)).to eq(
+        %w[consumer.before_schedule_shutdown connection.listener.quiet connection.listener.stopped
+           connection.listener.after_fetch_loop]
+      )
       expect(names(listener).each_cons(2)).to include(%w[connection.listener.fetch_loop client.events_poll])
       expect(names(events).select { |name| name.start_with?("app.") })
         .to eq(%w[app.running app.stopping app.stopped app.terminated])

@@ -196,7 +196,7 @@ module Support
         handler = @handlers[event.id]
         subscribers.each do |subscriber|
           # `send`, as the real one: public methods are asked for once, at subscription, and not looked at again.
-          subscriber.is_a?(Proc) ? subscriber.call(event) : subscriber.send(handler, event)
+          subscriber.is_a?(::Proc) ? subscriber.call(event) : subscriber.send(handler, event)
         end
       end
 

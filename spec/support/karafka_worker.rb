@@ -65,13 +65,13 @@ module Support
       # Stays nil when the thread is killed in `pop`, and is sent like that.
       details = nil
       job = @queue.pop
-      details = { caller: self, job: job, jobs_queue: @queue }
+      details = { caller: self, job:, jobs_queue: @queue }
       return leave unless job
 
       job.wrap { process(job, details) }
       true
     rescue Exception => e # rubocop:disable Lint/RescueException
-      @monitor.instrument("error.occurred", { caller: self, job: job, jobs_queue: @queue, error: e,
+      @monitor.instrument("error.occurred", { caller: self, job:, jobs_queue: @queue, error: e,
                                               type: "worker.process.error" })
       true
     ensure

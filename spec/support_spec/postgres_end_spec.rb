@@ -182,12 +182,12 @@ RSpec.describe Support::Postgres, "at the end" do
 
   it "adds neither threads nor children to this process, and one descriptor" do
     described_class::Template.current
-    threads = Support::Proc.threads.size
+    threads = Thread.list.size
     fds = Support::Proc.fds.size
 
     described_class.start do |cluster|
       cluster.primary.psql("SELECT 1")
-      expect(Support::Proc.threads.size).to eq(threads)
+      expect(Thread.list.size).to eq(threads)
       expect(Support::Proc.fds.size).to eq(fds + 1)
       expect { Process.wait(-1, Process::WNOHANG) }.to raise_error(Errno::ECHILD)
     end

@@ -2,7 +2,9 @@
 //!
 //! Nothing here raises: a fact that cannot be read is a fact that is missing.
 
-use magnus::{function, value::ReprValue, Error, Integer, Module, Object, RArray, RModule, RString, Ruby, Symbol, Value};
+use magnus::{
+    function, value::ReprValue, Error, Integer, Module, Object, RArray, RModule, RString, Ruby, Symbol, Value,
+};
 use poolkeeper_core::fault::{self, Interest, Link};
 
 use crate::guard::guarded;
@@ -28,7 +30,9 @@ impl Facts {
         Self {
             classes: at(0).map(strings).unwrap_or_default(),
             sqlstate: at(1).and_then(string),
-            number: at(2).and_then(Integer::from_value).and_then(|number| number.to_i64().ok()),
+            number: at(2)
+                .and_then(Integer::from_value)
+                .and_then(|number| number.to_i64().ok()),
             text: at(3).and_then(string).unwrap_or_default(),
             in_driver: at(4).is_some_and(Value::to_bool),
             severity: at(5).and_then(string),
@@ -47,12 +51,20 @@ fn string(value: Value) -> Option<String> {
 }
 
 fn strings(value: Value) -> Vec<String> {
-    RArray::from_value(value).map(|names| values(names).into_iter().filter_map(string).collect()).unwrap_or_default()
+    each(value, string).into_iter().flatten().collect()
 }
 
-fn values(array: RArray) -> Vec<Value> {
-    // Read by index, for a conversion above may run Ruby code that shortens the array.
-    (0..array.len()).filter_map(|index| array.entry(isize::try_from(index).ok()?).ok()).collect()
+/// Converts each element; none where `value` is no array. Each is converted as soon as it is read: a `Value` in a `Vec`
+/// would be out of the garbage collector's sight.
+fn each<T>(value: Value, convert: impl Fn(Value) -> T) -> Vec<T> {
+    let Some(array) = RArray::from_value(value) else {
+        return Vec::new();
+    };
+    let indices = 0..isize::try_from(array.len()).unwrap_or(isize::MAX);
+    indices
+        .filter_map(|index| array.entry(index).ok())
+        .map(convert)
+        .collect()
 }
 
 fn borrowed(names: &[String]) -> Vec<&str> {
@@ -62,8 +74,7 @@ fn borrowed(names: &[String]) -> Vec<&str> {
 /// A chain of errors to the name of a fault, or nil.
 fn classify(ruby: &Ruby, chain: Value) -> Result<Option<Symbol>, Error> {
     guarded(ruby, || {
-        let rows = RArray::from_value(chain).map(values).unwrap_or_default();
-        let facts: Vec<Facts> = rows.into_iter().map(Facts::read).collect();
+        let facts = each(chain, Facts::read);
         let classes: Vec<Vec<&str>> = facts.iter().map(|facts| borrowed(&facts.classes)).collect();
         let links: Vec<Link<'_>> = facts
             .iter()

@@ -13,7 +13,8 @@ module Poolkeeper
       # @param deadline [Float] on the monotonic clock
       # @raise [ConnectionError] where the pool gives no connection, or one that does not answer in time
       def call(deadline)
-        attempt = Thread.new { answer }
+        # Whatever mask the caller has: this thread can be ended.
+        attempt = Thread.new { Thread.handle_interrupt(Object => :immediate) { answer } }
         attempt.report_on_exception = false
         unless attempt.join([deadline - now, 0].max)
           sever(attempt)

@@ -43,18 +43,24 @@ module Support
         "a nil payload" => Exotic.new,
         "an empty payload" => Exotic.new(payload: {}),
         "a payload of other keys" => Exotic.new(payload: { "job" => 1, time: 0.1 }),
-        "a nil job and error" => Exotic.new(payload: { job: nil, error: nil, caller: nil, node: nil }),
-        "a job that knows nothing" => Exotic.new(payload: { job: Object.new, caller: Object.new }),
-        "a job that answers nothing" => Exotic.new(payload: { job: Mute.new, error: Mute.new, caller: Mute.new }),
-        "a job whose executor raises" => Exotic.new(payload: { job: job { raise NotImplementedError, "executor" } }),
-        "a job without a topic" => Exotic.new(payload: { job: job { Struct.new(:topic, :partition).new(nil, nil) } }),
-        "a topic of odd types" => Exotic.new(payload: { job: job { odd_executor } }),
+        "a nil job and a nil error" => Exotic.new(payload: { job: nil, error: nil, caller: nil, node: nil }),
         "[] that raises" => Exotic.new(payload: {}) { |_| raise Exception, "fetch" }, # rubocop:disable Lint/RaiseException
         "payload that raises" => Exotic.new(payload: raising, &raising),
         "a payload that is no Hash" => Exotic.new(payload: [:job]),
         "no event" => nil,
         "an event that knows nothing" => Object.new,
         "an event that answers nothing" => Mute.new
+      }.merge(jobs.transform_values { |job| Exotic.new(payload: { job:, error: job, caller: job }) })
+    end
+
+    # @return [Hash{String => Object}] what may stand under `:job`
+    def jobs
+      {
+        "a job that knows nothing" => Object.new,
+        "a job that answers nothing" => Mute.new,
+        "a job whose executor raises" => job { raise NotImplementedError, "executor" },
+        "a job without a topic" => job { executor(nil, nil) },
+        "a topic of odd types" => job { executor(Struct.new(:name).new(Mute.new), 1r) }
       }
     end
 
@@ -71,7 +77,7 @@ module Support
         "a message that is no UTF-8" => RuntimeError.new((+"\xFF\x00\xC3").force_encoding("UTF-8")),
         "a message of a megabyte" => RuntimeError.new("x" * (1 << 20)),
         "a backtrace of odd types" => RuntimeError.new("x").tap { |error| error.set_backtrace([]) },
-        "an exception of an anonymous class" => Class.new(Exception).new("anonymous"),
+        "no StandardError, and of an anonymous class" => Class.new(ScriptError).new("anonymous"),
         "an exception whose class has no name" => Class.new(RuntimeError) { def self.name = raise("name") }.new,
         "an exception that raises whatever is asked" => Rabid.new,
         "a SystemExit" => SystemExit.new(3),
@@ -81,16 +87,18 @@ module Support
 
     # @return [Exotic]
     def error_event(error)
-      Exotic.new(id: "error.occurred", payload: { error: error, type: "consumer.consume.error", caller: Object.new })
+      Exotic.new(id: "error.occurred", payload: { error:, type: "consumer.consume.error", caller: Object.new })
     end
 
     def job(&executor)
       Object.new.tap { |job| job.define_singleton_method(:executor, &executor) }
     end
 
-    def odd_executor
-      topic = Struct.new(:name).new(Mute.new)
-      Struct.new(:topic, :partition).new(topic, Rational(1, 3))
+    def executor(topic, partition)
+      Object.new.tap do |executor|
+        executor.define_singleton_method(:topic) { topic }
+        executor.define_singleton_method(:partition) { partition }
+      end
     end
 
     # Ruby refuses to build a loop out of `raise`; an exception's own `cause` method can.

@@ -90,14 +90,14 @@ module Support
       send_event("consumer.consumed") { consume }
     rescue Exception => e # rubocop:disable Lint/RescueException
       @failed = true
-      report(e, "consumer.consume.error", seek_offset: seek_offset)
+      report(e, "consumer.consume.error", seek_offset:)
     end
 
     # After the job was called, outside Karafka's call wrapper.
     def on_after_consume
       @failed ? retry_after_pause : succeeded
     rescue Exception => e # rubocop:disable Lint/RescueException
-      report(e, "consumer.after_consume.error", seek_offset: seek_offset)
+      report(e, "consumer.after_consume.error", seek_offset:)
       retry_after_pause
     end
 
@@ -135,7 +135,7 @@ module Support
     # The worker is free at once; only the partition rests.
     def retry_after_pause
       @assigned.pause(@pause)
-      details = { topic: topic.name, partition: partition, offset: seek_offset, timeout: (@pause * 1_000).to_i }
+      details = { topic: topic.name, partition:, offset: seek_offset, timeout: (@pause * 1_000).to_i }
       @monitor.instrument("client.pause", { caller: @assigned, subscription_group: nil, **details })
       details[:attempt] = attempt
       send_event("consumer.consuming.pause", manual: false, subscription_group: nil, **details)
@@ -147,7 +147,7 @@ module Support
     end
 
     def report(error, type, **more)
-      @monitor.instrument("error.occurred", { error: error, caller: self, **more, type: type })
+      @monitor.instrument("error.occurred", { error:, caller: self, **more, type: })
     end
   end
 end

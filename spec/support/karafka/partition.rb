@@ -5,7 +5,19 @@ module Support
   KarafkaTopic = Struct.new(:name)
 
   # One message of a partition.
-  KarafkaMessage = Struct.new(:topic, :partition, :offset, :payload)
+  class KarafkaMessage
+    # Its place: the topic's name, the partition's number, the offset.
+    attr_reader :topic, :partition, :offset
+    # @return [Object]
+    attr_reader :payload
+
+    def initialize(topic, partition, offset, payload)
+      @topic = topic
+      @partition = partition
+      @offset = offset
+      @payload = payload
+    end
+  end
 
   # One assigned partition with its messages, kept in memory: what Kafka, its client and Karafka's coordinator know
   # together. Two offsets make it at-least-once: `position` is where the next fetch reads, `seek_offset` where a

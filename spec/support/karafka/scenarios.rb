@@ -89,7 +89,7 @@ module Support
     def forks(monitor, rounds: 2)
       Array.new(rounds) do |number|
         node = KarafkaListenerThread::Named.new(number)
-        monitor.instrument("swarm.manager.before_fork", { caller: self, node: node })
+        monitor.instrument("swarm.manager.before_fork", { caller: self, node: })
         pid = fork do
           # No at_exit of the test process may run in here.
           status = 2
@@ -102,7 +102,7 @@ module Support
             exit!(status)
           end
         end
-        monitor.instrument("swarm.manager.after_fork", { caller: self, node: node })
+        monitor.instrument("swarm.manager.after_fork", { caller: self, node: })
         Process.wait2(pid).last
       end
     end

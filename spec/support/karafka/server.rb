@@ -45,10 +45,10 @@ module Support
       @id = object_id.to_s(16)
       groups = partitions.is_a?(Hash) ? partitions : { "orders_0" => partitions }
       @partitions = groups.values.flatten
-      @workers = KarafkaWorkers.new(monitor, job_call_wrapper: job_call_wrapper)
-      timing = { batch: batch, pause: pause, tick: tick, poll: poll, backoff: backoff }
+      @workers = KarafkaWorkers.new(monitor, job_call_wrapper:)
+      timing = { batch:, pause:, tick:, poll:, backoff: }
       @listeners = groups.map do |group_id, assigned|
-        KarafkaListenerThread.new(monitor, @workers, assigned, consumer_class, group_id: group_id, **timing)
+        KarafkaListenerThread.new(monitor, @workers, assigned, consumer_class, group_id:, **timing)
       end
       # Not reentrant, and held while `app.*` is sent: a subscriber that changes the state gets a ThreadError.
       @state_lock = Mutex.new
@@ -153,7 +153,7 @@ module Support
     def kill_everybody
       error = RuntimeError.new("forced shutdown")
       active = @listeners.reject(&:stopped?)
-      @monitor.instrument("error.occurred", { caller: self, error: error, active_listeners: active,
+      @monitor.instrument("error.occurred", { caller: self, error:, active_listeners: active,
                                               alive_workers: @workers.alive, type: "app.stopping.error",
                                               in_processing: @workers.queue.in_processing })
       @workers.terminate

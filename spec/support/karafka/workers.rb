@@ -137,7 +137,7 @@ module Support
         worker.start("karafka.worker##{@next_number}")
         @next_number += 1
       end
-      ["worker.scaling.up", { workers_pool: self, from: from, to: @workers.size }]
+      ["worker.scaling.up", { workers_pool: self, from:, to: @workers.size }]
     end
 
     def shrink(count)
@@ -148,7 +148,7 @@ module Support
 
       @shrinking += count
       count.times { @queue << nil }
-      ["worker.scaling.down", { workers_pool: self, from: from, to: committed - count }]
+      ["worker.scaling.down", { workers_pool: self, from:, to: committed - count }]
     end
   end
 end

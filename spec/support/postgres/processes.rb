@@ -47,6 +47,9 @@ module Support
       # @param server [Status]
       # @return [void]
       def shut_down(server)
+        # Its pid may be somebody else's by now.
+        return unless server.running?
+
         # What is frozen takes no signal but SIGKILL, and that one would leave shared memory behind.
         children(server.pid).each { |child| child.signal(:CONT) }
         server.signal(:CONT)

@@ -113,9 +113,10 @@ pub fn interest(classes: &[&str]) -> Interest {
 #[must_use]
 pub fn classify(chain: &[Link<'_>]) -> Option<Fault> {
     let mut opinion: Option<Option<Fault>> = None;
-    for link in chain {
+    for (index, link) in chain.iter().enumerate() {
         match link.reading() {
             Reading::Says(Says::Is(fault)) => return Some(fault),
+            Reading::Says(Says::Aftermath) => return Some(death(&chain[index + 1..])),
             Reading::Says(Says::Innocent) => return None,
             Reading::Says(Says::AtLeast(fault)) => return opinion.unwrap_or(Some(fault)),
             // ActiveRecord saw the answer and still gave the connection up: it has its reasons (1046, for one).
@@ -126,6 +127,15 @@ pub fn classify(chain: &[Link<'_>]) -> Option<Fault> {
         }
     }
     opinion.flatten()
+}
+
+/// How a connection died that is met dead: 6.1 and 7.0 report the failed ROLLBACK, with the reason beneath it.
+fn death(older: &[Link<'_>]) -> Fault {
+    if classify(older) == Some(Fault::Expired) {
+        Fault::Expired
+    } else {
+        Fault::Dead
+    }
 }
 
 /// What was made of one link.

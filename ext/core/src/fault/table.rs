@@ -4,13 +4,15 @@
 //! section; "brief" rows were asked for with the design; the others name the source that defines them.
 
 use super::Fault::{self, Dead, Demoted, Expired, Overloaded, Unreachable};
-use Says::{AtLeast, Innocent, Is, Leans, LeansInnocent, Nothing};
+use Says::{Aftermath, AtLeast, Innocent, Is, Leans, LeansInnocent, Nothing};
 
 /// What one link of a chain says about the connection it happened on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Says {
     /// This fault. What caused it is older, so the reading ends.
     Is(Fault),
+    /// Dead, and known to be so before: what is beneath may tell that it was routine.
+    Aftermath,
     /// No fault of a connection: the reading ends.
     Innocent,
     /// A wrapper's opinion; the driver's error beneath it knows better.
@@ -199,7 +201,7 @@ pub(super) static NUMBERS: &[Number] = &[
     worded(2013, &["server at '"], Is(Unreachable)),
     worded(2055, &["server at '"], Is(Unreachable)),
     // AR 12.3: gone, lost, lost with the step named.
-    number(2006, Is(Dead)),
+    number(2006, Aftermath),
     number(2013, Is(Dead)),
     number(2055, Is(Dead)),
     // AR 12.3: out of step, malformed: throw the connection away.

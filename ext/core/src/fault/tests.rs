@@ -1,6 +1,6 @@
 //! One example a row, then what must not be mistaken, then the order within a link and along a chain.
 
-use super::table::{self, Says};
+use super::table;
 use super::texts::{self, Text};
 use super::{classify, has, interest, lowered, Fault, Interest, Link};
 use Fault::{Dead, Demoted, Expired, Overloaded, Unreachable};

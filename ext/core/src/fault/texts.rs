@@ -4,7 +4,7 @@
 //! text may quote what a user typed. libpq's own messages come in English, for Ruby leaves LC_MESSAGES alone; only
 //! what the server sends may be translated, and then the class decides.
 
-use super::table::Says::{self, Innocent, Is};
+use super::table::Says::{self, Aftermath, Innocent, Is, Nothing};
 use super::Fault::{Dead, Expired, Overloaded, Unreachable};
 
 /// Words that must all occur, in lower case.
@@ -82,13 +82,13 @@ pub(super) static POSTGRES: &[Text] = &[
     text(&["no such file or directory"], Is(Unreachable)),
     text(&["timeout expired"], Is(Unreachable)),
     // AR 12.3.
-    text(&["no connection to the server"], Is(Dead)),
-    text(&["connection not open"], Is(Dead)),
-    text(&["connection is closed"], Is(Dead)),
+    text(&["no connection to the server"], Aftermath),
+    text(&["connection not open"], Aftermath),
+    text(&["connection is closed"], Aftermath),
     text(&["ssl connection has been closed unexpectedly"], Is(Dead)),
     text(&["ssl syscall error"], Is(Dead)),
     text(&["server closed the connection unexpectedly"], Is(Dead)),
-    text(&["can't get socket descriptor"], Is(Dead)),
+    text(&["can't get socket descriptor"], Aftermath),
     // libpq, the sibling of MySQL 2014: a query that was interrupted still runs on it; throw the connection away.
     text(&["another command is already in progress"], Is(Dead)),
     // libpq and server, the same event in other words.
@@ -101,9 +101,9 @@ pub(super) static POSTGRES: &[Text] = &[
 /// For `Mysql2::Error` and `Trilogy::Error` without a number.
 pub(super) static MYSQL: &[Text] = &[
     // AR 12.3.
-    text(&["mysql client is not connected"], Is(Dead)),
+    text(&["mysql client is not connected"], Aftermath),
     // errmsg.h, where the number was lost on the way.
-    text(&["server has gone away"], Is(Dead)),
+    text(&["server has gone away"], Aftermath),
     text(&["lost connection to"], Is(Dead)),
     // trilogy cext.c: MAX_PACKET_EXCEEDED is found before anything is sent; what the server or this side does not
     // support is configuration.
@@ -124,13 +124,15 @@ pub(super) static MYSQL: &[Text] = &[
     text(&["trilogy_truncated_packet"], Is(Dead)),
     text(&["trilogy_protocol_violation"], Is(Dead)),
     text(&["trilogy_extra_data_in_packet"], Is(Dead)),
-    text(&["attempted to use closed connection"], Is(Dead)),
+    text(&["attempted to use closed connection"], Aftermath),
 ];
 
-/// For `ActiveRecord::ConnectionNotEstablished`, which is also raised where there is nothing to connect to.
+/// For `ActiveRecord::ConnectionNotEstablished`, which is also raised where there is nothing to connect to: then
+/// it is a mistake of the application's, and no more.
 pub(super) static ACTIVE_RECORD: &[Text] = &[
     // 6.1 to 7.2 connection_handler.rb; 8.0 has ConnectionNotDefined for it.
-    text(&["no connection pool for"], Innocent),
-    // 6.1 to 8.1 connection_pool.rb: raised bare where the pool was disconnected for good.
-    text(&["activerecord::connectionnotestablished"], Innocent),
+    text(&["no connection pool for"], Nothing),
+    // 6.1 to 7.2 connection_pool.rb and connection_handling.rb: raised bare where a pool is missing or was closed for
+    // good.
+    text(&["activerecord::connectionnotestablished"], Nothing),
 ];

@@ -184,6 +184,33 @@ fn the_latest_fault_wins() {
 }
 
 #[test]
+fn a_connection_that_the_server_gave_up_by_its_own_limits_is_no_incident_when_its_rollback_fails_too() {
+    let rollback = said(BAD, "PQsocket() can't get socket descriptor");
+    let limit = said(
+        BAD,
+        "PQconsumeInput() FATAL:  terminating connection due to idle-in-transaction timeout\n",
+    );
+    assert_eq!(
+        classify(&[bare(INVALID), rollback, bare(INVALID), limit]),
+        Some(Expired)
+    );
+    assert_eq!(
+        classify(&[numbered(MYSQL2_LOST, 2006, ""), numbered(MYSQL2, 4031, "")]),
+        Some(Expired)
+    );
+    // Whatever else is beneath, it was met dead.
+    let full = said(BAD, "FATAL:  sorry, too many clients already\n");
+    for older in [
+        full,
+        bare(&["ActiveRecord::ConnectionTimeoutError"]),
+        numbered(MYSQL2, 1062, ""),
+        bare(APPLICATION),
+    ] {
+        assert_eq!(classify(&[bare(NOT_ESTABLISHED), rollback, older]), Some(Dead));
+    }
+}
+
+#[test]
 fn a_closed_sqlite_database_is_never_dead() {
     let closed = said(
         &["SQLite3::Exception", "StandardError"],

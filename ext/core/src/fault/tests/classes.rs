@@ -2,46 +2,131 @@
 
 use super::*;
 
-#[test]
-fn each_class_of_the_table_has_its_verdict() {
-    for rows in [table::EXCLUSIONS, table::CLASSES, table::BARE] {
-        for row in rows {
-            let expected = match row.says {
-                Says::Is(fault) | Says::Leans(fault) | Says::AtLeast(fault) => Some(fault),
-                Says::Innocent | Says::LeansInnocent | Says::Nothing => None,
-            };
-            assert_eq!(
-                classify(&[driver(&["Mine", row.name, "StandardError"])]),
-                expected,
-                "{}",
-                row.name
-            );
-            assert_ne!(interest(&["Mine", row.name]), Interest::Nothing, "{}", row.name);
-        }
-    }
-}
+/// Where the reading ends without a fault, and where it goes on.
+const ENDS: &[&str] = &[
+    "ActiveRecord::ConnectionTimeoutError",
+    "ActiveRecord::ExclusiveConnectionTimeoutError",
+    "ActiveRecord::AdapterTimeout",
+    "ActiveRecord::QueryCanceled",
+    "ActiveRecord::StatementTimeout",
+    "ActiveRecord::LockWaitTimeout",
+    "ActiveRecord::Deadlocked",
+    "Trilogy::SynchronizationError",
+    "Trilogy::AuthPluginError",
+    "SQLite3::Exception",
+    "Poolkeeper::TimeoutError",
+    "Poolkeeper::PoolClosedError",
+];
+const GOES_ON: &[&str] = &[
+    "ActiveRecord::NoDatabaseError",
+    "ActiveRecord::ReadOnlyError",
+    "ActiveRecord::ConnectionNotDefined",
+];
 
 #[test]
 fn an_exclusion_is_not_undone_by_its_own_ancestors() {
-    for row in table::EXCLUSIONS {
-        let family = if row.name.starts_with("Trilogy") {
+    for name in ENDS.iter().chain(GOES_ON) {
+        let family = if name.starts_with("Trilogy") {
             "Trilogy::ConnectionError"
         } else {
             NOT_ESTABLISHED[0]
         };
         assert_eq!(
-            classify(&[said(&[row.name, family], "connection is closed")]),
+            classify(&[said(&[name, family], "connection is closed")]),
             None,
-            "{}",
-            row.name
+            "{name}"
         );
         assert_eq!(
-            classify(&[bare(&["MyOwn", row.name, family])]),
+            classify(&[bare(&["MyOwn", name, family])]),
             None,
-            "a subclass of {}",
-            row.name
+            "a subclass of {name}"
         );
+        assert_eq!(interest(&["MyOwn", name]), Interest::Words, "{name}");
     }
+    assert!(table::EXCLUSIONS
+        .iter()
+        .all(|row| ENDS.contains(&row.name) || GOES_ON.contains(&row.name)));
+}
+
+#[test]
+fn some_exclusions_end_the_reading_and_others_let_it_go_on() {
+    for (names, fault) in [(ENDS, None), (GOES_ON, Some(Dead))] {
+        for name in names {
+            assert_eq!(
+                classify(&[bare(&[name]), bare(FAILED), said(BAD, GONE)]),
+                fault,
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn each_class_of_the_table_has_its_verdict() {
+    let words = [
+        ("ActiveRecord::ConnectionFailed", Some(Dead)),
+        ("ActiveRecord::DatabaseConnectionError", Some(Unreachable)),
+        ("ActiveRecord::ConnectionNotEstablished", Some(Unreachable)),
+        ("Poolkeeper::ReadOnlyError", Some(Demoted)),
+        ("Poolkeeper::HostDownError", Some(Unreachable)),
+        ("Poolkeeper::ConnectionError", Some(Unreachable)),
+        ("PG::ConnectionBad", Some(Dead)),
+        ("PG::UnableToSend", Some(Dead)),
+        ("Mysql2::Error::ConnectionError", Some(Dead)),
+        ("Mysql2::Error::TimeoutError", None),
+        ("Trilogy::TimeoutError", None),
+        ("Trilogy::SyscallError::ECONNREFUSED", Some(Unreachable)),
+        ("Trilogy::ConnectionError", Some(Dead)),
+    ];
+    let origin = [
+        ("IO::TimeoutError", None),
+        ("SocketError", Some(Unreachable)),
+        ("Errno::ECONNREFUSED", Some(Unreachable)),
+        ("Errno::EHOSTUNREACH", Some(Unreachable)),
+        ("Errno::ENETUNREACH", Some(Unreachable)),
+        ("Errno::ENOENT", None),
+        ("Errno::EACCES", None),
+        ("Errno::EPERM", None),
+        ("Errno::EISDIR", None),
+        ("Errno::ENOTDIR", None),
+        ("Errno::EROFS", None),
+        ("Errno::ENOSPC", None),
+        ("Errno::EMFILE", None),
+        ("Errno::ENFILE", None),
+        ("Errno::ENOMEM", None),
+        ("Errno::EAGAIN", None),
+        ("Errno::EINPROGRESS", None),
+        ("Errno::EINTR", None),
+        ("SystemCallError", Some(Dead)),
+        ("IOError", Some(Dead)),
+        ("OpenSSL::SSL::SSLError", Some(Dead)),
+    ];
+    for (name, fault) in words {
+        assert_eq!(classify(&[bare(&["Mine", name])]), fault, "{name}");
+        assert_eq!(interest(&["Mine", name]), Interest::Words, "{name}");
+    }
+    for (name, fault) in origin {
+        let parent = if name.starts_with("IO") {
+            "IOError"
+        } else {
+            "SystemCallError"
+        };
+        let classes = ["Mine", name, parent];
+        let own = name.starts_with("OpenSSL") || name == "SocketError";
+        assert_eq!(
+            classify(&[driver(if own { &classes[..2] } else { &classes })]),
+            fault,
+            "{name}"
+        );
+        assert_eq!(classify(&[bare(&["Mine", name])]), None, "{name}");
+        assert_eq!(interest(&["Mine", name]), Interest::Origin, "{name}");
+    }
+    assert!(table::CLASSES
+        .iter()
+        .all(|row| words.iter().any(|(name, _)| *name == row.name)));
+    assert!(table::BARE
+        .iter()
+        .all(|row| origin.iter().any(|(name, _)| *name == row.name)));
 }
 
 #[test]

@@ -122,6 +122,7 @@ pub(super) const POSTGRES: &[(&str, Option<Fault>)] = &[
         "{}server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n",
         Some(Unreachable),
     ),
+    ("could not connect to server: No route to host\n", Some(Unreachable)),
     (
         "could not connect to server: Connection refused\n\tIs the server running on host \"db\"\n",
         Some(Unreachable),
@@ -192,8 +193,6 @@ pub(super) const MYSQL: &[(&str, Option<Fault>)] = &[
     ("trilogy_query_recv: TRILOGY_PROTOCOL_VIOLATION", Some(Dead)),
     ("trilogy_query_recv: TRILOGY_EXTRA_DATA_IN_PACKET", Some(Dead)),
     ("Attempted to use closed connection", Some(Dead)),
-    ("This connection is in use by: #<Thread:0x00007f>", None),
-    ("Statement handle already closed", None),
 ];
 
 /// From `ActiveRecord`.

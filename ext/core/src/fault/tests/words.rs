@@ -35,7 +35,23 @@ fn each_text_of_the_table_has_its_verdict() {
     judged(&["PG::Error", "StandardError"], POSTGRES, texts::POSTGRES);
     judged(TRILOGY_QUERY, MYSQL, texts::MYSQL);
     judged(MYSQL2, MYSQL, texts::MYSQL);
+    // With a class that would say dead.
+    judged(
+        &["Trilogy::SSLError", "Trilogy::ConnectionError", "Trilogy::Error"],
+        MYSQL,
+        texts::MYSQL,
+    );
     judged(NOT_ESTABLISHED, ACTIVE_RECORD, texts::ACTIVE_RECORD);
+}
+
+#[test]
+fn a_drivers_complaint_about_its_caller_is_no_fault() {
+    for text in [
+        "This connection is in use by: #<Thread:0x00007f>",
+        "Statement handle already closed",
+    ] {
+        assert_eq!(classify(&[said(MYSQL2, text)]), None, "{text}");
+    }
 }
 
 #[test]

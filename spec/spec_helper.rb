@@ -1,0 +1,50 @@
+# frozen_string_literal: true
+
+# ActiveRecord 6.1 and 7.0 use Logger without asking for it.
+require "logger"
+require "stringio"
+require "timeout"
+
+# A warning of our own files fails the run.
+module OwnWarnings
+  ROOT = File.expand_path("..", __dir__)
+
+  def warn(message, *, **)
+    raise "a warning of our own: #{message}" if message.start_with?("#{ROOT}/lib", "#{ROOT}/spec")
+
+    super
+  end
+end
+Warning.singleton_class.prepend(OwnWarnings)
+
+$LOAD_PATH.unshift(File.expand_path("../lib", __dir__))
+require "poolkeeper"
+require_relative "support/wait"
+require_relative "support/proc"
+require_relative "support/postgres"
+require_relative "support/database"
+require_relative "support/scripts"
+require_relative "support/log"
+
+RSpec.configure do |config|
+  config.expect_with(:rspec) { |expectations| expectations.syntax = :expect }
+  config.disable_monkey_patching!
+  config.filter_run_when_matching(:focus) unless ENV["CI"]
+  config.include Support
+  config.include Support::Log
+  config.include Support::Database, :database
+  config.include Support::Scripts, :scripts
+
+  # Whatever hangs fails by itself, with the place where it hung.
+  config.around { |example| Timeout.timeout(60) { example.run } }
+  config.before { @log = capture_log }
+  config.around(:each, :database) do |example|
+    connect
+    example.run
+  ensure
+    disconnect
+  end
+  config.after(:suite) { Support::Database.close }
+end
+
+require_relative "support/switches" if ENV["POOLKEEPER_OFF"]

@@ -1,0 +1,122 @@
+# frozen_string_literal: true
+
+module Support
+  # ActiveRecord on the suite's own servers: two roles (primary and streaming standby) and two shards.
+  #
+  # The servers are started once a run; connections and rows are each example's own.
+  module Database
+    SIZE = 5
+
+    class << self
+      # @return [Support::Postgres::Cluster]
+      def cluster
+        @cluster ||= Postgres.start(standby: true, max_connections: 80).tap do |cluster|
+          cluster.primary.psql("CREATE TABLE items (id serial PRIMARY KEY, n integer, worker text)")
+          cluster.wait_for_replay
+          load_active_record
+        end
+      end
+
+      def close
+        @cluster&.close
+      end
+
+      private
+
+      def load_active_record
+        require "active_record"
+        wanted = ENV.fetch("POOLKEEPER_ACTIVERECORD", nil)
+        loaded = ::ActiveRecord.version.to_s
+        raise "ActiveRecord #{wanted} was wanted, and #{loaded} was loaded" unless loaded.start_with?(wanted.to_s)
+
+        base = ::ActiveRecord::Base
+        base.legacy_connection_handling = false if legacy_switch?(base)
+        require_relative "models"
+      end
+
+      def legacy_switch?(base)
+        base.respond_to?(:legacy_connection_handling=) && !::ActiveRecord.respond_to?(:legacy_connection_handling)
+      end
+    end
+
+    def cluster
+      Database.cluster
+    end
+
+    def primary
+      cluster.primary
+    end
+
+    def standby
+      cluster.standby
+    end
+
+    # Item and its like: writing and reading, shards one and two; each example gets fresh pools.
+    def connect(**options)
+      cluster
+      primary.psql("TRUNCATE items RESTART IDENTITY")
+      configurations = { "primary" => primary.config(pool: SIZE, **options),
+                         "replica" => standby.config(pool: SIZE, replica: true, **options),
+                         "one" => primary.config(pool: SIZE, **options),
+                         "one_replica" => standby.config(pool: SIZE, replica: true, **options) }
+      ActiveRecord::Base.configurations = { "test" => configurations.transform_values { |c| c.transform_keys(&:to_s) } }
+      Models.connect
+      Poolkeeper.observe
+    end
+
+    def disconnect
+      Poolkeeper.release
+      pools.each do |pool|
+        pool.disconnect! unless pool.discarded?
+      end
+      Models.disconnect
+    end
+
+    # @return [Array<ActiveRecord::ConnectionAdapters::ConnectionPool>] every pool
+    def pools
+      Poolkeeper::Observed::Pools.all
+    end
+
+    def writing_pool
+      Models::Item.connection_pool
+    end
+
+    # Takes a connection for the present thread that stays its own, on any version.
+    def hold(model = Models::Item, role: :writing, shard: :default)
+      ActiveRecord::Base.connected_to(role: role, shard: shard) do
+        model.respond_to?(:lease_connection) ? model.lease_connection : model.connection
+      end
+    end
+
+    # Runs a block on a thread of its own and answers its value.
+    def on_thread(&block)
+      Thread.new(&block).tap { |thread| thread.report_on_exception = false }.value
+    end
+
+    # Fills the pool with so many idle connections, each used once.
+    def warm_up(count = SIZE, pool: writing_pool)
+      Array.new(count) { pool.checkout }.each { |adapter| adapter.select_value("SELECT 1") }
+                                        .each { |adapter| pool.checkin(adapter) }
+    end
+
+    # @return [Integer] rows as another client counts them
+    def rows(where = "true")
+      primary.psql("SELECT count(*) FROM items WHERE #{where}").dig(0, 0).to_i
+    end
+
+    # @return [Integer] connections that the server sees idle in a transaction
+    def idle_in_transaction
+      primary.backends(state: /idle in transaction/).size
+    end
+
+    # @return [Integer] the pid of a connection's server process, as its driver knows it
+    def backend_of(adapter)
+      adapter.select_value("SELECT pg_backend_pid()")
+    end
+
+    # @return [Hash] what is counted for the writing pool
+    def counts
+      Poolkeeper.stats.fetch("primary writing default")
+    end
+  end
+end
