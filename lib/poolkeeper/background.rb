@@ -4,8 +4,8 @@ module Poolkeeper
   # The one Ruby thread of poolkeeper: it waits without the GVL for what the core has to tell, evicts idle condemned
   # connections, and carries events to their subscribers.
   module Background
-    # How long one wait lasts when nothing happens, in seconds.
-    WAIT = 60.0
+    # How long one wait lasts when nothing happens, in seconds; then the mirror forgets what has gone without a word.
+    WAIT = 10.0
 
     class << self
       # Starts the thread unless it runs; a fork has left the child without it.
@@ -34,6 +34,7 @@ module Poolkeeper
         case event
         when Integer then Observed::Eviction.evict(event)
         when Hash then Poolkeeper.events.carry(event)
+        else Observed::Walk.tidy
         end
       rescue Exception => e # rubocop:disable Lint/RescueException -- one event must not end the carrying of the rest
         Log.line(:error, "carrying an event: #{Log.describe(e)}")

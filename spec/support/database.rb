@@ -59,7 +59,7 @@ module Support
                          "replica" => standby.config(pool: SIZE, replica: true, **options),
                          "one" => primary.config(pool: SIZE, **options),
                          "one_replica" => standby.config(pool: SIZE, replica: true, **options) }
-      ActiveRecord::Base.configurations = { "test" => configurations.transform_values { |c| c.transform_keys(&:to_s) } }
+      ActiveRecord::Base.configurations = { "default_env" => configurations.transform_values { |c| c.transform_keys(&:to_s) } }
       Models.connect
       Poolkeeper.observe
     end
@@ -70,6 +70,8 @@ module Support
         pool.disconnect! unless pool.discarded?
       end
       Models.disconnect
+      # As the poolkeeper thread does every ten seconds.
+      Poolkeeper::Observed::Walk.tidy
     end
 
     # @return [Array<ActiveRecord::ConnectionAdapters::ConnectionPool>] every pool

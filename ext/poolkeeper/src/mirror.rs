@@ -137,9 +137,16 @@ fn newest(ruby: &Ruby) -> Result<u64, Error> {
     guarded(ruby, || Ok(Mirror::newest()))
 }
 
-fn retain(ruby: &Ruby, newest: u64, connections: Vec<u64>, pools: Vec<u64>) -> Result<(), Error> {
+fn forget_pool(ruby: &Ruby, pool: u64) -> Result<(), Error> {
     guarded(ruby, || {
-        process::checked().mirror(|mirror| mirror.retain(newest, &connections, &pools));
+        process::checked().mirror(|mirror| mirror.forget_pool(pool));
+        Ok(())
+    })
+}
+
+fn retain(ruby: &Ruby, newest: u64, connections: Vec<u64>) -> Result<(), Error> {
+    guarded(ruby, || {
+        process::checked().mirror(|mirror| mirror.retain(newest, &connections));
         Ok(())
     })
 }
@@ -255,7 +262,8 @@ pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
     mirror.define_singleton_method("_lease_ended", function!(lease_ended, 1))?;
     mirror.define_singleton_method("_forget", function!(forget, 1))?;
     mirror.define_singleton_method("_newest", function!(newest, 0))?;
-    mirror.define_singleton_method("_retain", function!(retain, 3))?;
+    mirror.define_singleton_method("_retain", function!(retain, 2))?;
+    mirror.define_singleton_method("_forget_pool", function!(forget_pool, 1))?;
     mirror.define_singleton_method("_dropped", function!(dropped, 1))?;
     mirror.define_singleton_method("_keep", function!(keep, 1))?;
     mirror.define_singleton_method("_count", function!(count, 3))?;

@@ -9,6 +9,7 @@ module Poolkeeper
 
       NUMBER = :@poolkeeper_number
 
+      # Read and changed by several threads, so it is never walked through in Ruby: only its keys and values are.
       @registered = {}
 
       class << self
@@ -23,14 +24,14 @@ module Poolkeeper
 
         # @return [Integer] the number of a pool, which is registered now if it is new
         def register(pool)
-          pool.instance_variable_get(NUMBER) || begin
-            number = pool.object_id
-            description = describe(pool)
-            Mirror._pool(number, *description.to_a)
-            # Replaced, never changed in place: the poolkeeper thread reads it.
-            @registered = @registered.merge(number => description)
-            pool.instance_variable_set(NUMBER, number)
-          end
+          number = pool.instance_variable_get(NUMBER)
+          return number if number && @registered.key?(number)
+
+          number = pool.object_id
+          description = describe(pool)
+          Mirror._pool(number, *description.to_a)
+          @registered[number] = description
+          pool.instance_variable_set(NUMBER, number)
         end
 
         # @return [Integer, nil] the number of a pool that has been met before
@@ -45,7 +46,10 @@ module Poolkeeper
 
         # Forgets all pools but those with these numbers.
         def retain(numbers)
-          @registered = @registered.slice(*numbers)
+          (@registered.keys - numbers).each do |number|
+            @registered.delete(number)
+            Mirror._forget_pool(number)
+          end
         end
 
         private
@@ -73,12 +77,17 @@ module Poolkeeper
                           replica: config.respond_to?(:replica?) && config.replica? ? true : false)
         end
 
-        # Two connection classes may use the same configuration with the same role and shard.
+        # Two connection classes may use the same configuration with the same role and shard. A pool that is gone, as
+        # after establish_connection, leaves its name to the one in its place.
         def unique(name)
-          taken = @registered.each_value.map(&:name)
-          return name unless taken.include?(name)
+          return name unless taken?(name)
 
-          "#{name} #{(2..).find { |count| !taken.include?("#{name} #{count}") }}"
+          retain(all.filter_map { |pool| number(pool) })
+          taken?(name) ? "#{name} #{(2..).find { |count| !taken?("#{name} #{count}") }}" : name
+        end
+
+        def taken?(name)
+          @registered.values.any? { |description| description.name == name }
         end
 
         # 6.1 pools do not know their role and shard; their handler's managers do.

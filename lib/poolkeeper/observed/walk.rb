@@ -16,18 +16,24 @@ module Poolkeeper
           end
         end
 
-        # Finds leases of the present owner that the mirror missed, and forgets what is gone.
+        # Finds leases of an owner that the mirror missed, and forgets what is gone.
         def check(context)
+          tidy do |adapter, number|
+            mine = context.equal?(adapter.owner)
+            missed(adapter, number) if mine && Mirror._seed(number, context.object_id)
+          end
+        end
+
+        # Forgets connections and pools that have gone without a word.
+        def tidy
           newest = Mirror._newest
           connections = []
           pools = each_connection do |adapter, number|
             connections << number
-            mine = context.equal?(adapter.owner)
-            missed(adapter, number) if mine && Mirror._seed(number, context.object_id)
+            yield adapter, number if block_given?
           end
-          numbers = pools.filter_map { |pool| Pools.number(pool) }
-          Mirror._retain(newest, connections, numbers)
-          Pools.retain(numbers)
+          Mirror._retain(newest, connections)
+          Pools.retain(pools.filter_map { |pool| Pools.number(pool) })
         end
 
         private

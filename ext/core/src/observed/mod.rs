@@ -88,7 +88,7 @@ impl Mirror {
         match self.pools.get_mut(&number) {
             Some(pool) => pool.description = description,
             None => {
-                self.pools.insert(number, Pool::new(description, Mirror::newest()));
+                self.pools.insert(number, Pool::new(description));
             }
         }
     }
@@ -319,14 +319,18 @@ impl Mirror {
         }
     }
 
-    /// Keeps only the connections and pools that a walk has met; what is newer than the walk's begin is kept too.
-    pub fn retain(&mut self, newest: u64, connections: &[u64], pools: &[u64]) {
+    /// A pool is gone for good.
+    pub fn forget_pool(&mut self, pool: u64) {
+        self.pools.remove(&pool);
+    }
+
+    /// Keeps only the connections that a walk has met; one that is newer than the walk's begin is kept too.
+    pub fn retain(&mut self, newest: u64, connections: &[u64]) {
         let gone = self.connections.keys().copied();
         let gone: Vec<u64> = gone.filter(|number| *number <= newest && !connections.contains(number)).collect();
         for connection in gone {
             self.forget(connection);
         }
-        self.pools.retain(|number, pool| pool.since > newest || pools.contains(number));
     }
 
     /// Counts something for a pool; with `would` for what was only reported.

@@ -26,8 +26,6 @@ pub struct Pool {
     pub description: Description,
     /// The server its newest socket leads to.
     pub host: Arc<str>,
-    /// The newest number of a connection when the pool was registered.
-    pub since: u64,
     /// What was counted for it.
     pub counters: Counters,
     /// The same for what would have been done, where only reports are wanted.
@@ -36,11 +34,10 @@ pub struct Pool {
 
 impl Pool {
     /// A pool nothing is known of but its description.
-    pub fn new(description: Description, since: u64) -> Self {
+    pub fn new(description: Description) -> Self {
         Pool {
             host: Arc::from(description.address.as_str()),
             description,
-            since,
             counters: Counters::default(),
             would: Counters::default(),
         }

@@ -1,0 +1,110 @@
+# frozen_string_literal: true
+
+require "spec_helper"
+
+RSpec.describe "A restart of the server", :database do
+  let(:item) { Support::Models::Item }
+
+  WORKERS = 5
+  JOBS = 6
+
+  # Five workers that have each used a connection, the restart, then six jobs each.
+  def errors_after_restart(mode, job)
+    used = Queue.new
+    go = Queue.new
+    errors = Queue.new
+    workers = Array.new(WORKERS) do
+      Thread.new do
+        hold.select_value("SELECT 1")
+        used << true
+        wait_until { used.size == WORKERS }
+        Poolkeeper.release
+        go.pop
+        JOBS.times { attempt(errors, &job) }
+      end
+    end
+    wait_until { used.size == WORKERS && writing_pool.stat[:busy].zero? }
+    primary.restart(mode: mode)
+    WORKERS.times { go << true }
+    workers.each(&:join)
+    Array.new(errors.size) { errors.pop }
+  end
+
+  def attempt(errors)
+    yield
+  rescue StandardError => e
+    errors << e
+    Poolkeeper.verify(e)
+  ensure
+    Poolkeeper.release
+  end
+
+  { update_all: ->(item) { item.where(id: 1).update_all(n: 3) },
+    insert_all: ->(item) { item.insert_all([{ n: 4 }]) },
+    execute: ->(item) { item.connection_pool.with_connection { |adapter| adapter.execute("SELECT 1") } },
+    create!: ->(item) { item.create!(n: 5) } }.each do |name, job|
+    it "fails no job that begins after it (#{name})" do
+      expect(errors_after_restart(:fast, -> { job.call(item) })).to eq([])
+    end
+  end
+
+  it "fails none either where the server crashed" do
+    expect(errors_after_restart(:immediate, -> { item.where(id: 1).update_all(n: 3) })).to eq([])
+  end
+
+  it "costs the worker in the middle of a query that query, and nothing after it" do
+    results = on_thread do
+      errors = Queue.new
+      attempt(errors) do
+        adapter = hold
+        pid = backend_of(adapter)
+        query = Thread.new { wait_until { primary.backends(pid: pid, state: "active").any? } && primary.restart }
+        adapter.execute("SELECT 1 FROM pg_sleep(30)")
+      ensure
+        query&.join
+      end
+      JOBS.times { attempt(errors) { hold.execute("UPDATE items SET n = 1") } }
+      errors.size
+    end
+    expect(results).to eq(1)
+  end
+
+  it "opens one incident and closes it, with one line each" do
+    warm_up
+    expect(Poolkeeper.healthy?).to be(true)
+    primary.restart
+    wait_until { !Poolkeeper.healthy? }
+    writing_pool.with_connection { |adapter| adapter.select_value("SELECT 1") }
+    wait_until { Poolkeeper.healthy? }
+    expect_log(/incident closed/)
+    expect(log_text.scan("incident opened").size).to eq(1)
+  end
+
+  describe "while the server is down" do
+    it "a handler connects to nothing, raises nothing and returns at once" do
+      hold.select_value("SELECT 1")
+      primary.stop
+      error = nil
+      begin
+        hold.execute("SELECT 1")
+      rescue StandardError => e
+        error = e
+      end
+      started = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+      Poolkeeper.verify(error)
+      Poolkeeper.release
+      expect(Process.clock_gettime(Process::CLOCK_MONOTONIC) - started).to be < 0.5
+      refused = begin
+        hold.execute("SELECT 1")
+      rescue StandardError => e
+        e
+      end
+      expect(Poolkeeper.verify(refused)).to have_attributes(fault: :unreachable, dropped: 0)
+      expect(Poolkeeper.healthy?).to be(false)
+      Poolkeeper.release
+    ensure
+      primary.start
+      expect(Poolkeeper.verify!(writing_pool).pools).to eq(["primary writing default"])
+    end
+  end
+end

@@ -1,0 +1,158 @@
+# frozen_string_literal: true
+
+require "spec_helper"
+
+RSpec.describe "Connections that the server closes", :database do
+  def idle
+    writing_pool.connections.reject(&:in_use?)
+  end
+
+  it "are evicted while idle, at once and with no job involved, and nothing is sent" do
+    warm_up
+    sent = primary.log_since do
+      primary.terminate(:all)
+      wait_until(timeout: 1, message: "all evicted") { writing_pool.connections.empty? }
+    end
+    expect(Support::Proc.sockets_to(primary.port)).to eq(0)
+    expect(sent).not_to match(/statement:|parse|could not receive/)
+    expect(counts[:evicted]).to eq(5)
+  end
+
+  it "are evicted too where they were out when the server closed them, as soon as they come back" do
+    adapters = Array.new(2) { writing_pool.checkout }
+    adapters.each { |adapter| backend_of(adapter) }
+    primary.terminate(:all)
+    adapters.each { |adapter| writing_pool.checkin(adapter) }
+
+    wait_until(message: "evicted") { writing_pool.connections.empty? }
+    expect(writing_pool.with_connection { |adapter| adapter.select_value("SELECT 1") }).to eq(1)
+  end
+
+  it "are never handed out: the death is known at the very next checkout" do
+    warm_up(1)
+    20.times do
+      adapter = writing_pool.checkout
+      backend = backend_of(adapter)
+      writing_pool.checkin(adapter)
+      # Held, so that the poolkeeper thread cannot be first.
+      writing_pool.synchronize { primary.terminate([backend]) }
+
+      adapter = writing_pool.checkout
+      expect(adapter.execute("UPDATE items SET n = 1").class).to eq(PG::Result)
+      writing_pool.checkin(adapter)
+    end
+  end
+
+  it "are dropped by their owner's release, not by anybody else" do
+    adapter = hold
+    primary.terminate([backend_of(adapter)])
+    wait_until { Poolkeeper::Observed::Eviction.sweep(writing_pool).zero? }
+    expect(adapter.owner).to eq(Thread.current)
+
+    expect(Poolkeeper.release).to eq(1)
+    expect(hold.execute("UPDATE items SET n = 1").class).to eq(PG::Result)
+  end
+
+  it "are looked at when they are checked out where there is no watch" do
+    Poolkeeper.configure { |config| config.watch = false }
+    warm_up(3)
+    primary.terminate(:all)
+    expect(writing_pool.connections.size).to eq(3)
+
+    3.times { writing_pool.with_connection { |adapter| adapter.execute("UPDATE items SET n = 1") } }
+    expect(counts[:dropped]).to be >= 1
+  end
+
+  it "are found behind the same descriptor number after a reconnect within a lease" do
+    adapter = writing_pool.checkout
+    adapter.select_value("SELECT 1")
+    writing_pool.checkin(adapter)
+    adapter = writing_pool.checkout
+    before = Poolkeeper::Observed::Driver.descriptor(adapter)
+    link = Support::Proc.fds[before]
+    adapter.reconnect!
+    backend = backend_of(adapter)
+    after = Poolkeeper::Observed::Driver.descriptor(adapter)
+    expect(Support::Proc.fds[after]).not_to eq(link)
+    writing_pool.checkin(adapter)
+
+    primary.terminate([backend])
+    wait_until(message: "evicted, whichever its number (#{before}, #{after})") { writing_pool.connections.empty? }
+  end
+
+  describe "and their healthy neighbours" do
+    it "stay: one backend terminated is no restart" do
+      warm_up
+      victim, *others = idle.map { |adapter| writing_pool.checkout && adapter }
+      pids = [victim, *others].to_h { |adapter| [adapter, backend_of(adapter)] }
+      pids.each_key { |adapter| writing_pool.checkin(adapter) }
+      primary.terminate([pids[victim]])
+      wait_until { writing_pool.connections.size == 4 }
+
+      expect(primary.backends.map(&:pid)).to match_array(pids.values_at(*others))
+      expect(Poolkeeper.healthy?).to be(true)
+    end
+
+    it "stay where a notification, a changed setting or a notice makes them readable" do
+      warm_up
+      adapters = Array.new(5) { writing_pool.checkout }
+      adapters.each { |adapter| adapter.execute("LISTEN orders") }
+      pids = adapters.map { |adapter| backend_of(adapter) }
+      adapters.each { |adapter| writing_pool.checkin(adapter) }
+      primary.psql("NOTIFY orders")
+      primary.psql("ALTER SYSTEM SET DateStyle = 'SQL, DMY'")
+      primary.psql("SELECT pg_reload_conf()")
+      readable = idle.map { |adapter| IO.for_fd(Poolkeeper::Observed::Driver.descriptor(adapter), autoclose: false) }
+      wait_until(message: "all readable") { readable.all? { |io| io.wait_readable(0) } }
+
+      expect(Poolkeeper::Observed::Eviction.sweep(writing_pool)).to eq(0)
+      5.times { writing_pool.with_connection { |adapter| adapter.select_value("SELECT 1") } }
+      expect(primary.backends.map(&:pid)).to match_array(pids)
+      expect(counts).to include(evicted: 0, dropped: 0, discarded: 0)
+    ensure
+      primary.psql("ALTER SYSTEM RESET DateStyle")
+      primary.psql("SELECT pg_reload_conf()")
+    end
+
+    it "stay where another owner has them, whatever error is told of" do
+      borrowed = Queue.new
+      done = Queue.new
+      other = Thread.new do
+        adapter = hold
+        borrowed << backend_of(adapter)
+        done.pop
+        backend_of(adapter)
+      end
+      pid = borrowed.pop
+      hold
+      Poolkeeper.verify(PG::ConnectionBad.new("server closed the connection unexpectedly"))
+      Poolkeeper::Observed::Eviction.sweep(writing_pool)
+      Poolkeeper.release
+      done << true
+      expect(other.value).to eq(pid)
+    end
+
+    it "stay in use through a query of many seconds" do
+      adapter = writing_pool.checkout
+      pid = backend_of(adapter)
+      query = Thread.new { adapter.select_value("SELECT 1 FROM pg_sleep(2)") }
+      wait_until { primary.backends(pid: pid, state: "active").any? }
+      Poolkeeper.verify(PG::ConnectionBad.new("server closed the connection unexpectedly"))
+      query.join
+      expect(backend_of(adapter)).to eq(pid)
+      writing_pool.checkin(adapter)
+    end
+  end
+
+  it "are left to the next checkout while somebody waits for a connection" do
+    holders = Array.new(5) { writing_pool.checkout }
+    pids = holders.map { |adapter| backend_of(adapter) }
+    waiter = Thread.new { writing_pool.with_connection { |adapter| adapter.execute("UPDATE items SET n = 1") } }
+    wait_until { writing_pool.num_waiting_in_queue == 1 }
+    primary.terminate(pids)
+    writing_pool.checkin(holders.shift)
+
+    expect(waiter.value.class).to eq(PG::Result)
+    holders.each { |adapter| writing_pool.checkin(adapter) }
+  end
+end
