@@ -10,6 +10,8 @@ module Poolkeeper
       # libpq's transaction states: 0 idle, 1 active, 2 in a transaction, 3 in a failed one, 4 connection lost.
       IDLE = 0
       LOST = 4
+      # What drivers raise when they are asked about a connection that is closed.
+      CLOSED = %w[PG::ConnectionBad Mysql2::Error].freeze
 
       class << self
         # To be asked once ActiveRecord is there: adapters that verify lazily (7.1 and later) renamed the variable.
@@ -17,6 +19,9 @@ module Poolkeeper
           @variable = abstract_adapter.method_defined?(:clean!) ? :@raw_connection : :@connection
         end
 
+        # The driver is asked each time, and `socket`, never pg's `socket_io`: that one remembers a number which libpq has
+        # closed, and which may be somebody else's socket by now.
+        #
         # @return [Integer] the descriptor of the connection's socket, or {NONE}
         def descriptor(adapter)
           raw = adapter.instance_variable_get(@variable)
@@ -24,8 +29,8 @@ module Poolkeeper
 
           number = raw.socket
           number.is_a?(Integer) ? number : NONE
-        rescue StandardError
-          # Both drivers raise once the socket is closed.
+        rescue StandardError => e
+          Log.rescued("asking for a socket", e) unless CLOSED.include?(e.class.name)
           NONE
         end
 
@@ -33,8 +38,9 @@ module Poolkeeper
         def state(adapter)
           raw = adapter.instance_variable_get(@variable)
           raw.transaction_status if raw.respond_to?(:transaction_status)
-        rescue StandardError
+        rescue StandardError => e
           # Closed by `disconnect!`: there is nothing left to tell of.
+          Log.rescued("asking for a transaction", e) unless CLOSED.include?(e.class.name)
           nil
         end
 
