@@ -27,7 +27,7 @@ module Poolkeeper
       # @return [String] a value in few words, without anything that could be a secret
       def describe(value)
         case value
-        when Exception then "#{value.class}: #{value.message}"[0, 500]
+        when Exception then "#{value.class}: #{value.message}".scrub("?").split.join(" ")[0, 500]
         when Symbol, Numeric, true, false, nil then value.inspect
         else "a #{value.class}"
         end

@@ -35,9 +35,7 @@ module Poolkeeper
 
       # Looks at the sockets the owner holds, so that what the core decides is decided about these.
       def settle
-        held_numbers.each do |number|
-          guarded(number) { |adapter, _pool| Mirror._settle(number, Driver.descriptor(adapter)) ? 0 : 0 }
-        end
+        held_numbers.each { |number| guarded(number) { |adapter, _pool| condemned(number, adapter) } }
       end
 
       private
@@ -109,7 +107,7 @@ module Poolkeeper
       end
 
       def give_back(number, adapter, pool)
-        condemned = Mirror._settle(number, Driver.descriptor(adapter))
+        condemned = condemned(number, adapter)
         count(pool, "dropped") if condemned
         count(pool, "released")
         return 0 unless acting?
@@ -120,7 +118,7 @@ module Poolkeeper
       end
 
       def drop(number, adapter, pool)
-        return 0 unless Mirror._condemned(number) && droppable?(number, adapter, pool)
+        return 0 unless condemned(number, adapter) && droppable?(number, adapter, pool)
 
         count(pool, "dropped")
         return 0 unless acting?
@@ -128,6 +126,11 @@ module Poolkeeper
         Driver.drop(adapter)
         check_in(adapter, pool)
         1
+      end
+
+      # What the mirror knows, or what the driver does: once libpq has noticed, there is no socket left to look at.
+      def condemned(number, adapter)
+        Mirror._settle(number, Driver.descriptor(adapter)) || Driver.state(adapter) == Driver::LOST
       end
 
       # Nothing is pulled from under a running job: what a block still uses is left to its release.
