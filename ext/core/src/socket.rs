@@ -125,7 +125,10 @@ mod tests {
     #[test]
     fn the_peer_is_named_over_tcp_and_over_a_path() {
         let (ours, peer_end) = pair();
-        assert_eq!(peer(ours.as_raw_fd()).unwrap(), peer_end.local_addr().unwrap().to_string());
+        assert_eq!(
+            peer(ours.as_raw_fd()).unwrap(),
+            peer_end.local_addr().unwrap().to_string()
+        );
         let (unnamed, _other) = UnixStream::pair().unwrap();
         assert_eq!(peer(unnamed.as_raw_fd()), None);
     }

@@ -66,7 +66,9 @@ impl Counters {
 
     /// The counters with their values.
     pub fn values(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
-        Counter::ALL.into_iter().map(|counter| (counter, self.0[counter as usize]))
+        Counter::ALL
+            .into_iter()
+            .map(|counter| (counter, self.0[counter as usize]))
     }
 }
 

@@ -10,10 +10,7 @@ use magnus::{Error, ExceptionClass};
 /// # Errors
 ///
 /// What `body` returns, or the panic as an exception of `class`.
-pub fn guarded<T>(
-    class: impl FnOnce() -> ExceptionClass,
-    body: impl FnOnce() -> Result<T, Error>,
-) -> Result<T, Error> {
+pub fn guarded<T>(class: impl FnOnce() -> ExceptionClass, body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     // The state behind our locks is valid at every step, and the locks ignore poison.
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(Error::new(class(), text(panic.as_ref()))))
 }

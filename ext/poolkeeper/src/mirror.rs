@@ -200,13 +200,20 @@ struct PoolStats {
 }
 
 fn pool_stats(number: u64, pool: &Pool, mirror: &Mirror) -> PoolStats {
-    let leases = mirror.connections(number).filter_map(|(_, connection)| connection.lease.as_ref());
+    let leases = mirror
+        .connections(number)
+        .filter_map(|(_, connection)| connection.lease.as_ref());
     PoolStats {
         number,
         description: pool.description.clone(),
         host: pool.host.to_string(),
-        condemned: mirror.connections(number).filter(|(_, connection)| connection.condemned.is_some()).count(),
-        leases: leases.map(|lease| (lease.owner, lease.since.elapsed().as_secs_f64())).collect(),
+        condemned: mirror
+            .connections(number)
+            .filter(|(_, connection)| connection.condemned.is_some())
+            .count(),
+        leases: leases
+            .map(|lease| (lease.owner, lease.since.elapsed().as_secs_f64()))
+            .collect(),
         counters: pool.counters,
         would: pool.would,
     }

@@ -120,7 +120,10 @@ impl Hosts {
 
     /// Whether an incident is open on a host.
     pub fn in_incident(&self, name: &str) -> bool {
-        self.any_incident() && lock(&self.by_name).get(name).is_some_and(|host| host.incident.is_some())
+        self.any_incident()
+            && lock(&self.by_name)
+                .get(name)
+                .is_some_and(|host| host.incident.is_some())
     }
 }
 

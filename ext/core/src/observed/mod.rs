@@ -139,7 +139,10 @@ impl Mirror {
 
     /// Whether a connection's socket is the one that is known.
     pub fn has_socket(&self, connection: u64, identity: Option<Identity>) -> bool {
-        let known = self.connections.get(&connection).and_then(|entry| entry.socket.as_ref());
+        let known = self
+            .connections
+            .get(&connection)
+            .and_then(|entry| entry.socket.as_ref());
         known.map(|socket| socket.identity) == identity
     }
 
@@ -165,7 +168,11 @@ impl Mirror {
 
     /// The watch could not take a connection's socket.
     pub fn unwatched(&mut self, connection: u64) {
-        if let Some(socket) = self.connections.get_mut(&connection).and_then(|entry| entry.socket.as_mut()) {
+        if let Some(socket) = self
+            .connections
+            .get_mut(&connection)
+            .and_then(|entry| entry.socket.as_mut())
+        {
             socket.watched = false;
         }
     }
@@ -181,7 +188,12 @@ impl Mirror {
         let host = entry.socket.as_ref()?.host.clone();
         let idle = entry.lease.is_none();
         let sockets = self.sockets_of(&host);
-        Some(HungUp { connection, host, sockets, idle })
+        Some(HungUp {
+            connection,
+            host,
+            sockets,
+            idle,
+        })
     }
 
     /// Condemns a connection. Returns whether it was not condemned before.
@@ -225,7 +237,10 @@ impl Mirror {
 
     /// What an owner holds.
     pub fn leases(&self, owner: OwnerId) -> Vec<u64> {
-        self.owners.get(&owner).map(|owner| owner.leases.clone()).unwrap_or_default()
+        self.owners
+            .get(&owner)
+            .map(|owner| owner.leases.clone())
+            .unwrap_or_default()
     }
 
     /// A release of an owner has ended: its piece of work is over.
@@ -300,13 +315,20 @@ impl Mirror {
 
     /// Whether a lease is left alone for the first time: once is enough to report it.
     pub fn keep(&mut self, connection: u64) -> bool {
-        let lease = self.connections.get_mut(&connection).and_then(|entry| entry.lease.as_mut());
+        let lease = self
+            .connections
+            .get_mut(&connection)
+            .and_then(|entry| entry.lease.as_mut());
         lease.is_some_and(|lease| !std::mem::replace(&mut lease.kept, true))
     }
 
     /// A lease ended without a word; its connection may still be in its pool.
     pub fn lease_ended(&mut self, connection: u64) {
-        if let Some(lease) = self.connections.get_mut(&connection).and_then(|entry| entry.lease.take()) {
+        if let Some(lease) = self
+            .connections
+            .get_mut(&connection)
+            .and_then(|entry| entry.lease.take())
+        {
             forget_lease(&mut self.owners, lease.owner, connection);
         }
     }
@@ -327,7 +349,9 @@ impl Mirror {
     /// Keeps only the connections that a walk has met; one that is newer than the walk's begin is kept too.
     pub fn retain(&mut self, newest: u64, connections: &[u64]) {
         let gone = self.connections.keys().copied();
-        let gone: Vec<u64> = gone.filter(|number| *number <= newest && !connections.contains(number)).collect();
+        let gone: Vec<u64> = gone
+            .filter(|number| *number <= newest && !connections.contains(number))
+            .collect();
         for connection in gone {
             self.forget(connection);
         }
@@ -348,7 +372,10 @@ impl Mirror {
 
     /// The connections of a pool with their numbers.
     pub fn connections(&self, pool: u64) -> impl Iterator<Item = (u64, &Connection)> {
-        self.connections.iter().filter(move |(_, entry)| entry.pool == pool).map(|(number, entry)| (*number, entry))
+        self.connections
+            .iter()
+            .filter(move |(_, entry)| entry.pool == pool)
+            .map(|(number, entry)| (*number, entry))
     }
 
     /// How many connections and owners are remembered.

@@ -76,7 +76,9 @@ impl Process {
             mirror.socket(connection, Some(socket));
             // Whether it was opened before or after the epoch was raised cannot be told: a reconnect too many is
             // harmless, a connection to a demoted server is not.
-            let old = opened_after.zip(epoch_raised).is_some_and(|(opened, raised)| opened < raised);
+            let old = opened_after
+                .zip(epoch_raised)
+                .is_some_and(|(opened, raised)| opened < raised);
             let replica = mirror.pool_of(connection).is_some_and(|pool| mirror.replica(pool));
             if old && !replica {
                 mirror.condemn(connection, Condemned::OldEpoch);

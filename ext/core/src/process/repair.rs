@@ -80,7 +80,11 @@ impl Process {
         let epoch = self.hosts.raise_epoch(&host, now);
         let (condemned, idle) = self.mirror(|mirror| {
             let condemned = mirror.condemn_host(&host);
-            let idle: Vec<u64> = condemned.iter().copied().filter(|number| mirror.lease(*number).is_none()).collect();
+            let idle: Vec<u64> = condemned
+                .iter()
+                .copied()
+                .filter(|number| mirror.lease(*number).is_none())
+                .collect();
             (condemned.len(), idle)
         });
         for connection in idle {
@@ -114,8 +118,11 @@ impl Process {
 
 /// The pools an owner holds connections of.
 fn pools_of(mirror: &Mirror, owner: OwnerId) -> Vec<u64> {
-    let pools: BTreeSet<u64> =
-        mirror.leases(owner).into_iter().filter_map(|connection| mirror.pool_of(connection)).collect();
+    let pools: BTreeSet<u64> = mirror
+        .leases(owner)
+        .into_iter()
+        .filter_map(|connection| mirror.pool_of(connection))
+        .collect();
     pools.into_iter().collect()
 }
 
@@ -123,5 +130,7 @@ fn pools_of(mirror: &Mirror, owner: OwnerId) -> Vec<u64> {
 fn failing_host(mirror: &Mirror, pool: u64, owner: OwnerId) -> Option<Arc<str>> {
     let held = mirror.leases(owner).into_iter();
     let failing = held.rev().find(|connection| mirror.pool_of(*connection) == Some(pool));
-    failing.and_then(|connection| mirror.host_of(connection)).or_else(|| mirror.host_of_pool(pool))
+    failing
+        .and_then(|connection| mirror.host_of(connection))
+        .or_else(|| mirror.host_of_pool(pool))
 }

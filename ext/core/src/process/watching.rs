@@ -41,12 +41,23 @@ impl Process {
     }
 
     fn hung_up(&self, identity: Identity) {
-        let Some(HungUp { connection, host, sockets, idle }) = self.mirror(|mirror| mirror.hung_up(identity)) else {
+        let Some(HungUp {
+            connection,
+            host,
+            sockets,
+            idle,
+        }) = self.mirror(|mirror| mirror.hung_up(identity))
+        else {
             return;
         };
         let now = Instant::now();
         if self.hosts.hang_up(&host, sockets, now) {
-            self.open_incident(&host, Fault::Dead, "the watch saw its connections hang up together", now);
+            self.open_incident(
+                &host,
+                Fault::Dead,
+                "the watch saw its connections hang up together",
+                now,
+            );
         }
         if idle {
             self.events.push(Event::Evict(connection));
