@@ -6,8 +6,8 @@ Gem::Specification.new do |spec|
   spec.name = "poolkeeper"
   spec.version = Poolkeeper::VERSION
   spec.summary = "Keeps the database connections of Karafka's workers released, verified and recovered."
-  spec.description = "Gives ActiveRecord's connections back after each job, for every role and shard; replaces dead ones " \
-                     "before anybody asks for them; never hands on an open transaction. With a core in Rust."
+  spec.description = "Gives ActiveRecord's connections back after each job, for every role and shard; replaces dead " \
+                     "ones before anybody asks for them; never hands on an open transaction. With a core in Rust."
   spec.authors = ["The poolkeeper maintainers"]
   spec.license = "MIT"
   spec.required_ruby_version = ">= 3.1"

@@ -56,17 +56,17 @@ module Poolkeeper
 
     # Gives back everything that the present thread (or fiber) holds, in every pool: every handler, role and shard.
     #
-    # An open transaction that nobody owns any more is discarded, so that the server rolls back, and reported. A transaction
-    # block that still runs, a test fixture, and a raw `pool.checkout` from before this piece of work are left alone.
-    # Never raises, never waits for the network, never connects.
+    # An open transaction that nobody owns any more is discarded, so that the server rolls back, and reported. A
+    # transaction block that still runs, a test fixture, and a raw `pool.checkout` from before this piece of work are left
+    # alone. Never raises, never waits for the network, never connects.
     #
     # @return [Integer] connections given back or discarded
     def release
       Handler.release(:discard)
     end
 
-    # Acts on an error: marks the connections it condemns, counts it, and drops those that the present owner holds and does
-    # not use. Sends nothing, and touches no connection of anybody else. Never raises.
+    # Acts on an error: marks the connections it condemns, counts it, and drops those that the present owner holds and
+    # does not use. Sends nothing, and touches no connection of anybody else. Never raises.
     #
     # @param error [Exception, nil] without one, only drops what is condemned already
     # @return [Verification, nil] nil where the error is no fault of a connection
@@ -74,8 +74,8 @@ module Poolkeeper
       Handler.verify(error)
     end
 
-    # Evicts what is dead, then proves that each pool gives a connection that answers. For ordinary code, not for handlers:
-    # it waits.
+    # Evicts what is dead, then proves that each pool gives a connection that answers. For ordinary code, not for
+    # handlers: it waits.
     #
     # @param pools [Array<ActiveRecord::ConnectionAdapters::ConnectionPool, Class>] pools or models; all by default
     # @param timeout [Numeric] seconds for all of it
@@ -106,8 +106,9 @@ module Poolkeeper
 
     # What the pools hold and what was done to them, by pool.
     #
-    # @return [Hash{String => Hash}] size, idle, leased, waiting, condemned, leases (owner and seconds), and counts of released,
-    #   discarded, evicted, dropped, expired, leaked, kept, mirror_misses; `would` holds the counts of mode `:report`
+    # @return [Hash{String => Hash}] size, idle, leased, waiting, condemned, leases (owner and seconds), and counts of
+    #   released, discarded, evicted, dropped, expired, leaked, kept, mirror_misses; `would` holds the counts of mode
+    #   `:report`
     def stats
       Handler.call("counting", {}) { Handler.stats }
     end

@@ -50,4 +50,4 @@ RSpec.configure do |config|
   config.after(:suite) { Support::Database.close }
 end
 
-require_relative "support/switches" if ENV["POOLKEEPER_OFF"]
+require_relative "proof/switches" if ENV["POOLKEEPER_OFF"]

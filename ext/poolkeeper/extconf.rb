@@ -90,6 +90,7 @@ module Makefile
       install: $(DLLIB)
       \tmkdir -p "$(DESTDIR)$(sitearchdir)$(target_prefix)"
       \tcp -f $(DLLIB) "$(DESTDIR)$(sitearchdir)$(target_prefix)/"
+      \trm -f $(DLLIB)
       #{"\trm -rf $(TARGET)" unless ENV["CARGO_TARGET_DIR"]}
 
       clean:

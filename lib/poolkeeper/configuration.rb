@@ -3,12 +3,13 @@
 module Poolkeeper
   # The options of {Poolkeeper.configure}.
   #
-  # | option          | takes                     | default | effect |
-  # |-----------------|---------------------------|---------|--------|
-  # | `mode`          | `:act` or `:report`       | `:act`  | `:report` logs and counts what would be released, discarded or evicted, and does none of it |
-  # | `active_record` | `true` or `false`         | `true`  | whether ActiveRecord's pools are observed |
-  # | `watch`         | `true` or `false`         | `true`  | whether hang-ups are learnt as they happen; else each socket is looked at when its connection is checked out |
-  # | `logger`        | an object with `warn`, `info` and `error`, or `nil` | Karafka's logger, else standard error | where the log lines go; `nil` for none |
+  # - `mode`: `:act` (the default) or `:report`, which logs and counts what would be released, discarded or evicted,
+  #   and does none of it.
+  # - `active_record`: `true` (the default) or `false`: whether ActiveRecord's pools are observed.
+  # - `watch`: `true` (the default) or `false`: whether hang-ups are learnt as they happen; else each socket is looked
+  #   at when its connection is checked out.
+  # - `logger`: an object with `info`, `warn` and `error`, or `nil` for no log lines; Karafka's logger by default, else
+  #   one that writes warnings to standard error.
   class Configuration
     MODES = %i[act report].freeze
     OPTIONS = %i[mode active_record watch logger].freeze

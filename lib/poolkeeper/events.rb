@@ -10,7 +10,7 @@ module Poolkeeper
     # Name of each event, with the level and the words of its log line.
     LINES = {
       "connection.leaked" => [:warn, "a transaction was left open"],
-      "connection.discarded" => [:warn, "discarded a connection, so that the server rolls back"],
+      "connection.discarded" => [:info, "discarded a connection, so that the server rolls back"],
       "connection.evicted" => [:info, "evicted an idle connection"],
       "connection.dropped" => [:info, "dropped a connection before its next use"],
       "release.in_transaction" => [:warn, "release inside a running transaction block: left alone"],
@@ -84,8 +84,8 @@ module Poolkeeper
 
     def log(event)
       level, words = LINES.fetch(event.id)
-      known = event.payload.compact
-      known.delete(:mode) if known[:mode] == :act
+      # The pool's name says its role and shard already.
+      known = event.payload.compact.reject { |key, value| %i[role shard].include?(key) || value == :act }
       details = known.map { |key, value| "#{key}=#{value.is_a?(Float) ? value.round(3) : value}" }
       Log.line(level, details.empty? ? words : "#{words} (#{details.join(" ")})")
     end

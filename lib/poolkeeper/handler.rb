@@ -6,8 +6,8 @@ module Poolkeeper
   # @api private
   module Handler
     class << self
-      # Runs a block that must not raise, whatever it meets. An interrupt from outside (Timeout, Thread#kill, a signal) is
-      # not ours to swallow: it is held back until the block is done, which never waits.
+      # Runs a block that must not raise, whatever it meets. An interrupt from outside (Timeout, Thread#kill, a signal)
+      # is not ours to swallow: it is held back until the block is done, which never waits.
       def call(doing, otherwise)
         Thread.handle_interrupt(Object => :never) do
           yield
@@ -44,7 +44,9 @@ module Poolkeeper
       end
 
       def prove(pools, timeout)
-        raise ArgumentError, "timeout takes seconds, and was given #{Log.describe(timeout)}" unless timeout.is_a?(Numeric)
+        unless timeout.is_a?(Numeric)
+          raise ArgumentError, "timeout takes seconds, and was given #{Log.describe(timeout)}"
+        end
 
         started = now
         Observed.start
@@ -74,14 +76,16 @@ module Poolkeeper
         Background.ensure_running
         release = Observed::Release.new
         release.settle
-        pool = fault && Fault.pool_of(error)
-        numbers, condemned = fault ? Incidents._fault(fault, number(pool), Owner.current) : [[], 0]
+        numbers, condemned = fault ? Incidents._fault(fault, number_of(fault, error), Owner.current) : [[], 0]
         dropped = release.drop_condemned
         [numbers.filter_map { |number| Observed::Pools.registered(number)&.name }, condemned, dropped]
       end
 
-      def number(pool)
-        pool && Observed::Pools.register(pool)
+      def number_of(fault, error)
+        pool = Fault.pool_of(error)
+        return Observed::Pools.register(pool) if pool
+
+        Observed::Refusal.pool(Log.describe(error)) if fault == :unreachable
       end
 
       def all_pools

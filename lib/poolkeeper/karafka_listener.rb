@@ -12,13 +12,15 @@ module Poolkeeper
 
     # @param release [Boolean] whether to release after each job and on listener threads
     # @param verify [Boolean] whether to verify when an error occurs
-    # @param leaks [Symbol] `:discard` for transactions that a job left open to be rolled back by dropping their connection,
-    #   `:report` to report and leave them
+    # @param leaks [Symbol] what becomes of a transaction that a job left open: `:discard` drops its connection, so that
+    #   the server rolls back; `:report` reports and leaves it
     # @raise [ConfigurationError] for a value an option cannot take
     def initialize(release: true, verify: true, leaks: :discard)
       @release = boolean(:release, release)
       @verify = boolean(:verify, verify)
-      raise ConfigurationError, "leaks takes :discard or :report, and was given #{Log.describe(leaks)}" unless LEAKS.include?(leaks)
+      unless LEAKS.include?(leaks)
+        raise ConfigurationError, "leaks takes :discard or :report, and was given #{Log.describe(leaks)}"
+      end
 
       @leaks = leaks
       Poolkeeper.observe

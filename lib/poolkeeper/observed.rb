@@ -1,8 +1,8 @@
 # frozen_string_literal: true
 
 module Poolkeeper
-  # ActiveRecord's pools: leases mirrored, sockets watched, dead connections replaced. ActiveRecord owns the pools; what is
-  # known of them here is a cache, compared with the pool before anybody acts on it.
+  # ActiveRecord's pools: leases mirrored, sockets watched, dead connections replaced. ActiveRecord owns the pools; what
+  # is known of them here is a cache, compared with the pool before anybody acts on it.
   module Observed
     class << self
       # Begins to observe ActiveRecord, as soon as it is there. Harmless when called again.
@@ -55,6 +55,7 @@ require_relative "observed/driver"
 require_relative "observed/eviction"
 require_relative "observed/pools"
 require_relative "observed/proof"
+require_relative "observed/refusal"
 require_relative "observed/release"
 require_relative "observed/transactions"
 require_relative "observed/walk"

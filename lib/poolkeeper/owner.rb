@@ -1,7 +1,5 @@
 # frozen_string_literal: true
 
-require "fiber"
-
 module Poolkeeper
   # On whose behalf a connection is used: a thread, or a fiber where ActiveRecord's isolation level says so.
   module Owner

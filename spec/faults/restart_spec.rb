@@ -4,30 +4,29 @@ require "spec_helper"
 
 RSpec.describe "A restart of the server", :database do
   let(:item) { Support::Models::Item }
-
-  WORKERS = 5
-  JOBS = 6
+  let(:workers) { 5 }
+  let(:jobs) { 6 }
 
   # Five workers that have each used a connection, the restart, then six jobs each.
   def errors_after_restart(mode, job)
     used = Queue.new
     go = Queue.new
     errors = Queue.new
-    workers = Array.new(WORKERS) do
-      Thread.new do
-        hold.select_value("SELECT 1")
-        used << true
-        wait_until { used.size == WORKERS }
-        Poolkeeper.release
-        go.pop
-        JOBS.times { attempt(errors, &job) }
-      end
-    end
-    wait_until { used.size == WORKERS && writing_pool.stat[:busy].zero? }
+    threads = Array.new(workers) { Thread.new { work(used, go, errors, job) } }
+    wait_until { used.size == workers && writing_pool.stat[:busy].zero? }
     primary.restart(mode: mode)
-    WORKERS.times { go << true }
-    workers.each(&:join)
+    workers.times { go << true }
+    threads.each(&:join)
     Array.new(errors.size) { errors.pop }
+  end
+
+  def work(used, go, errors, job)
+    hold.select_value("SELECT 1")
+    used << true
+    wait_until { used.size == workers }
+    Poolkeeper.release
+    go.pop
+    jobs.times { attempt(errors, &job) }
   end
 
   def attempt(errors)
@@ -63,7 +62,7 @@ RSpec.describe "A restart of the server", :database do
       ensure
         query&.join
       end
-      JOBS.times { attempt(errors) { hold.execute("UPDATE items SET n = 1") } }
+      jobs.times { attempt(errors) { hold.execute("UPDATE items SET n = 1") } }
       errors.size
     end
     expect(results).to eq(1)
@@ -105,6 +104,23 @@ RSpec.describe "A restart of the server", :database do
     ensure
       primary.start
       expect(Poolkeeper.verify!(writing_pool).pools).to eq(["primary writing default"])
+    end
+
+    it "a refused connect is charged to the pool that could not connect, not to the one that is held" do
+      writing_pool.with_connection { |adapter| adapter.select_value("SELECT 1") }
+      hold(role: :reading).select_value("SELECT 1")
+      primary.stop
+      wait_until { writing_pool.connections.empty? }
+      refused = begin
+        hold.execute("SELECT 1")
+      rescue StandardError => e
+        e
+      end
+      expect(Poolkeeper.verify(refused).pools).to eq(["primary writing default"])
+      expect(Poolkeeper.healthy?).to be(false)
+    ensure
+      Poolkeeper.release
+      primary.start
     end
   end
 end

@@ -59,7 +59,8 @@ module Support
                          "replica" => standby.config(pool: SIZE, replica: true, **options),
                          "one" => primary.config(pool: SIZE, **options),
                          "one_replica" => standby.config(pool: SIZE, replica: true, **options) }
-      ActiveRecord::Base.configurations = { "default_env" => configurations.transform_values { |c| c.transform_keys(&:to_s) } }
+      configurations.transform_values! { |configuration| configuration.transform_keys(&:to_s) }
+      ActiveRecord::Base.configurations = { "default_env" => configurations }
       Models.connect
       Poolkeeper.observe
     end
@@ -97,8 +98,8 @@ module Support
 
     # Fills the pool with so many idle connections, each used once.
     def warm_up(count = SIZE, pool: writing_pool)
-      Array.new(count) { pool.checkout }.each { |adapter| adapter.select_value("SELECT 1") }
-                                        .each { |adapter| pool.checkin(adapter) }
+      Array.new(count) { pool.checkout.tap { |adapter| adapter.select_value("SELECT 1") } }
+           .each { |adapter| pool.checkin(adapter) }
     end
 
     # @return [Integer] rows as another client counts them

@@ -19,8 +19,8 @@ module Poolkeeper
           @variable = abstract_adapter.method_defined?(:clean!) ? :@raw_connection : :@connection
         end
 
-        # The driver is asked each time, and `socket`, never pg's `socket_io`: that one remembers a number which libpq has
-        # closed, and which may be somebody else's socket by now.
+        # The driver is asked each time, and for `socket`, never for pg's `socket_io`: that one remembers a number which
+        # libpq has closed, and which may be somebody else's socket by now.
         #
         # @return [Integer] the descriptor of the connection's socket, or {NONE}
         def descriptor(adapter)

@@ -18,7 +18,9 @@ module Poolkeeper
         # Neither a version nor `:all` decides: on 6.1 and 7.0 no pool has that role, and nothing would be found.
         def all
           handlers.flat_map do |handler|
-            handler.respond_to?(:each_connection_pool) ? handler.each_connection_pool.to_a : handler.all_connection_pools
+            next handler.each_connection_pool.to_a if handler.respond_to?(:each_connection_pool)
+
+            handler.all_connection_pools
           end
         end
 
@@ -32,6 +34,11 @@ module Poolkeeper
           Mirror._pool(number, *description.to_a)
           @registered[number] = description
           pool.instance_variable_set(NUMBER, number)
+        end
+
+        # @return [Array<Integer>] the numbers of the pools with one of these addresses in their configuration
+        def at(addresses)
+          @registered.to_a.filter_map { |number, description| number if addresses.include?(description.address) }
         end
 
         # @return [Integer, nil] the number of a pool that has been met before
@@ -98,17 +105,27 @@ module Poolkeeper
         end
 
         def search(pool)
-          managers = handlers.flat_map { |handler| handler.send(:owner_to_pool_manager).values }
-          managers.each do |manager|
-            manager.role_names.each do |role|
-              manager.shard_names.each do |shard|
-                return [role, shard] if manager.get_pool_config(role, shard)&.pool.equal?(pool)
-              end
+          by_role.each do |role, manager|
+            manager.shard_names.each do |shard|
+              return [role, shard] if manager.get_pool_config(role, shard)&.pool.equal?(pool)
             end
           end
           nil
         rescue NoMethodError
           nil
+        end
+
+        # With one handler a role, the role is the handler's, and its managers know of shards only.
+        def by_role
+          base = ::ActiveRecord::Base
+          legacy = legacy_handlers?(base) ? base.connection_handlers.to_a : []
+          legacy = [[:writing, base.connection_handler]] if legacy.empty?
+          legacy.flat_map do |role, handler|
+            handler.send(:owner_to_pool_manager).values.flat_map do |manager|
+              roles = manager.respond_to?(:role_names) ? manager.role_names : [role]
+              roles.map { |own| [own, manager] }
+            end
+          end
         end
 
         def address(config)

@@ -108,7 +108,7 @@ module Poolkeeper
 
       def give_back(number, adapter, pool)
         condemned = condemned(number, adapter)
-        count(pool, "dropped") if condemned
+        dropped(pool, condemned) if condemned
         count(pool, "released")
         return 0 unless acting?
 
@@ -118,9 +118,10 @@ module Poolkeeper
       end
 
       def drop(number, adapter, pool)
-        return 0 unless condemned(number, adapter) && droppable?(number, adapter, pool)
+        condemned = condemned(number, adapter)
+        return 0 unless condemned && droppable?(number, adapter, pool)
 
-        count(pool, "dropped")
+        dropped(pool, condemned)
         return 0 unless acting?
 
         Driver.drop(adapter)
@@ -130,7 +131,13 @@ module Poolkeeper
 
       # What the mirror knows, or what the driver does: once libpq has noticed, there is no socket left to look at.
       def condemned(number, adapter)
-        Mirror._settle(number, Driver.descriptor(adapter)) || Driver.state(adapter) == Driver::LOST
+        Mirror._settle(number, Driver.descriptor(adapter)) ||
+          ("the driver has lost it" if Driver.state(adapter) == Driver::LOST)
+      end
+
+      def dropped(pool, reason)
+        count(pool, "dropped")
+        Notices._notify("connection.dropped", Pools.number(pool), @owner, nil, nil, reason)
       end
 
       # Nothing is pulled from under a running job: what a block still uses is left to its release.
@@ -148,8 +155,8 @@ module Poolkeeper
         give_up(adapter, pool)
       end
 
-      # A checkin callback raised, so the pool has not taken the connection back. Its slot must not be lost: it leaves the
-      # pool, unless somebody waits, for whom `remove` would connect on this thread.
+      # A checkin callback raised, so the pool has not taken the connection back. Its slot must not be lost: it leaves
+      # the pool, unless somebody waits, for whom `remove` would connect on this thread.
       def give_up(adapter, pool)
         gone = pool.synchronize do
           adapter.in_use? && pool.num_waiting_in_queue.zero? ? pool.remove(adapter) || true : !adapter.in_use?

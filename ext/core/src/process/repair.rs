@@ -29,6 +29,8 @@ impl Process {
         let now = Instant::now();
         let pools = match pool {
             Some(pool) => vec![pool],
+            // A connect failed, so what its owner does hold is something else.
+            None if fault == Fault::Unreachable => Vec::new(),
             None => self.mirror(|mirror| pools_of(mirror, owner)),
         };
         let [pool] = pools[..] else {

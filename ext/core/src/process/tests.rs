@@ -140,6 +140,8 @@ fn an_error_without_a_pool_means_the_only_pool_its_owner_holds_or_none() {
     assert_eq!(process.fault(Fault::Dead, None, 7).pools, [0; 0]);
     process.checkout(connection, 7, 7);
     assert_eq!(process.fault(Fault::Dead, None, 7).pools, [1]);
+    // A connect failed: that pool is just the one whose connection nobody has.
+    assert_eq!(process.fault(Fault::Unreachable, None, 7).pools, [0; 0]);
     process.checkout(reading, 7, 7);
     assert_eq!(process.fault(Fault::Dead, None, 7).condemned, 0);
 }

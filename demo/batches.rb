@@ -1,0 +1,81 @@
+# frozen_string_literal: true
+
+module Demo
+  # What became of the batches, and which fault a failure belongs to. Judged by the driver's words alone: nothing of
+  # poolkeeper's own account goes into it.
+  class Batches
+    # How libpq begins when it could not open a connection; all other trouble is that of one that was open.
+    REFUSED = /connection to server (?:at|on) .* failed:/m
+    # What ActiveRecord and the driver raise when an open connection turns out to be gone.
+    LOST = {
+      "PG::AdminShutdown" => //, "PG::CrashShutdown" => //, "PG::UnableToSend" => //, "PG::ConnectionBad" => //,
+      "PG::Error" => /server closed the connection|no connection to the server|terminating connection|not open/,
+      "ActiveRecord::ConnectionFailed" => //, "ActiveRecord::ConnectionNotEstablished" => //
+    }.freeze
+    POOL = "ActiveRecord::ConnectionTimeoutError"
+
+    # @param faults [Faults]
+    def initialize(faults)
+      @faults = faults
+      @succeeded = []
+      @failed = []
+    end
+
+    # @param event [Hash] from {Reporter}
+    def note(event)
+      event[:event] == "failed" ? @failed << event : @succeeded << event
+    end
+
+    # @return [Integer]
+    def failures
+      @failed.size
+    end
+
+    # @return [Float] when the last one succeeded
+    def last_success
+      @succeeded.map { |event| event[:at] }.max
+    end
+
+    # @param fault [Fault, nil] nil for what no fault explains
+    # @return [Array<Hash>] batches that failed on a connection from before it
+    def lost(fault)
+      of(fault).select { |event| kind(event) == :lost }
+    end
+
+    # @return [Array<Hash>] batches that were refused a connection
+    def refused(fault)
+      of(fault).select { |event| kind(event) == :refused }
+    end
+
+    # @return [Array<Hash>] among those lost, batches that began when another had already succeeded
+    def late(fault)
+      first = first_success(fault)
+      first ? lost(fault).select { |event| event[:begun] > first } : []
+    end
+
+    # @return [Float, nil] end of the first batch that began after the fault did and succeeded
+    def first_success(fault)
+      @succeeded.select { |event| event[:begun] >= fault.began }.map { |event| event[:at] }.min
+    end
+
+    # @return [Hash{String => Integer}] batches that failed of something else, or without a fault before them
+    def others
+      rest = @failed.reject { |event| @faults.before(event[:at]) && %i[lost refused].include?(kind(event)) }
+      rest.map { |event| event[:links].last[:class] }.tally
+    end
+
+    private
+
+    def of(fault)
+      @failed.select { |event| @faults.before(event[:at]).equal?(fault) }
+    end
+
+    def kind(event)
+      links = event[:links]
+      return :exhausted if links.any? { |link| link[:class] == POOL }
+      return :refused if links.any? { |link| link[:text].match?(REFUSED) }
+
+      links.any? { |link| LOST[link[:class]]&.match?(link[:text]) } ? :lost : :other
+    end
+  end
+end

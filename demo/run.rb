@@ -1,0 +1,138 @@
+# frozen_string_literal: true
+
+require_relative "batches"
+require_relative "consumer_process"
+require_relative "faults"
+require_relative "live_line"
+require_relative "orders"
+require_relative "tally"
+
+module Demo
+  # One consumer process from its start to its end, with both faults in the middle.
+  class Run
+    SCHEMA = File.expand_path("schema.sql", __dir__)
+    # Seconds after the last message until what is left is counted.
+    AFTER = 5
+    # Seconds between two draws of the line and looks at the table.
+    LOOK = 0.2
+    # Seconds for a fault that is under way when the messages end.
+    FAULT = 3
+
+    # @return [Faults]
+    attr_reader :faults
+    # @return [Batches]
+    attr_reader :batches
+    # @return [Tally]
+    attr_reader :tally
+    # @return [Hash] what {Tally} counted at the end
+    attr_reader :rows, :leftovers
+    # @return [Hash] the consumer's last word about its pools and partitions; its versions; poolkeeper's account
+    attr_reader :status, :versions, :account
+    # @return [Array(Integer, Integer)] incidents that poolkeeper told of: opened, closed
+    attr_reader :incidents
+    # @return [Float] seconds that the messages took
+    attr_reader :seconds
+
+    # @param cluster [Support::Postgres::Cluster]
+    # @param mode [String] see {Consumer}
+    # @param limit [Numeric] seconds for the messages
+    # @param consumer [Proc] starts the process
+    def initialize(cluster, mode, limit:, &consumer)
+      @mode = mode
+      @limit = limit
+      @start_consumer = consumer
+      @cluster = cluster
+      @faults = Faults.new(cluster)
+      @batches = Batches.new(@faults)
+      @tally = Tally.new(cluster)
+      @status = @versions = @account = {}
+      @incidents = [0, 0]
+      @written = 0
+    end
+
+    # @return [self]
+    def call
+      @cluster.primary.execute_file(SCHEMA)
+      @cluster.wait_for_replay
+      @line = LiveLine.new
+      @consumer = @start_consumer.call(@mode)
+      work
+      watch(AFTER, "5 s without messages")
+      count
+      # Without release it may wait for connections that nobody gives back.
+      @consumer.finish.each { |event| take(event) } if poolkeeper?
+      self
+    ensure
+      @consumer&.kill
+      @line&.finish
+    end
+
+    # @return [Symbol] what became of the process: :died before its time, :killed after it, or :left as it should
+    def end_of_consumer
+      return :died unless @survived
+
+      @consumer.left? ? :left : :killed
+    end
+
+    # @return [Boolean]
+    def poolkeeper?
+      @mode == "poolkeeper"
+    end
+
+    private
+
+    def work
+      began = Support.now
+      deadline = began + @limit
+      until over?(deadline)
+        look
+        @faults.advance(progress(began))
+      end
+      @faults.wait(FAULT)
+      @seconds = Support.now - began
+    end
+
+    def over?(deadline)
+      Support.now > deadline || @consumer.ended? || (@status[:done] && @faults.none?(&:under_way?))
+    end
+
+    # Without poolkeeper the orders may stand still, and the faults must come all the same.
+    def progress(began)
+      by_time = (Support.now - began) / @limit
+      by_orders = @written.fdiv(Orders::COUNT)
+      poolkeeper? ? by_orders : [by_orders, by_time].max
+    end
+
+    def watch(seconds, note)
+      ends = Support.now + seconds
+      look(note) until Support.now >= ends || @consumer.ended?
+    end
+
+    def look(note = nil)
+      @consumer.events(LOOK).each { |event| take(event) }
+      # The consumer tells of its pools more often than anybody wants to count rows.
+      return if @looked && Support.now - @looked < LOOK
+
+      @looked = Support.now
+      @written = @tally.written || @written
+      @line.show(written: @written, status: @status, failures: @batches.failures,
+                 incidents: poolkeeper? ? @incidents : nil, note: note || @faults.present)
+    end
+
+    def take(event)
+      case event[:event]
+      when "status" then @status = event
+      when "versions" then @versions = event
+      when "account" then @account = event.except(:event)
+      when "incident" then @incidents[event[:change] == "opened" ? 0 : 1] += 1
+      else @batches.note(event)
+      end
+    end
+
+    def count
+      @survived = !@consumer.ended?
+      @leftovers = @tally.leftovers
+      @rows = @tally.rows
+    end
+  end
+end
