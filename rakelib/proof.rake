@@ -3,8 +3,10 @@
 require "json"
 require "open3"
 
+# On 7.2.3 or later: earlier ones look at each connection themselves, which hides the failures.
 desc "Show that each invariant's spec fails where its mechanism is switched off, and how"
 task proof: :compile do
+  ENV.update(active_record_environment("7.2"))
   require_relative "../spec/proof/table"
   wrong = Proof::TABLE.reject do |row|
     proven, said = ProofRun.new(row).call

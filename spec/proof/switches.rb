@@ -3,32 +3,69 @@
 # Switches single mechanisms off, to see the specs that prove them fail. Loaded by spec_helper where POOLKEEPER_OFF
 # names some; nothing like it is in the gem.
 module Switches
-  OFF = {
-    "release" => -> { replace(Poolkeeper::Handler, :release) { |_leaks| 0 } },
-    "discard" => lambda {
+  class << self
+    def off(names)
+      names.each { |name| send(name) }
+    end
+
+    private
+
+    def release
+      replace(Poolkeeper::Handler, :release) { |_leaks| 0 }
+    end
+
+    def discard
       replace(Poolkeeper::Observed::Release, :leak, of: :instance) { |adapter, pool, _| check_in(adapter, pool) && 1 }
-    },
-    "rule_fixture" => -> { replace(Poolkeeper::Observed::Transactions, :fixture?) { |*| false } },
-    "rule_block" => -> { replace(Poolkeeper::Observed::Transactions, :block_alive?) { |_| false } },
-    "rule_fiber" => -> { replace(Poolkeeper::Observed::Transactions, :block_alive?) { |_| on_stack?("within_new_transaction") } },
-    "rule_raw_checkout" => lambda {
-      replace(Poolkeeper::Observed::Release, :keep, of: :instance) { |_, pool, _| pool.connections.each { |c| pool.checkin(c) }.size }
-    },
-    "check_at_checkout" => -> { replace(Poolkeeper::Observed::Callbacks, :freshen) { |*| nil } },
-    "eviction" => -> { replace(Poolkeeper::Observed::Eviction, :evict) { |_| false } },
-    "idle_only" => lambda {
-      replace(Poolkeeper::Observed::Eviction, :sweep) { |pool| pool.connections.each { |c| Poolkeeper::Observed::Driver.drop(c) }.size }
-    },
-    "hang_ups_only" => lambda {
-      Poolkeeper::Mirror.singleton_class.prepend(Module.new do
-        def _condemned(number)
-          adapter = Poolkeeper::Observed::Adapters[number]
-          descriptor = adapter ? Poolkeeper::Observed::Driver.descriptor(adapter) : -1
-          super || (descriptor >= 0 && IO.for_fd(descriptor, autoclose: false).wait_readable(0) ? "readable" : nil)
-        end
-      end)
-    },
-    "identity" => lambda {
+    end
+
+    def rule_fixture
+      replace(Poolkeeper::Observed::Transactions, :fixture?) { |*| false }
+    end
+
+    def rule_block
+      replace(Poolkeeper::Observed::Transactions, :block_alive?) { |_| false }
+    end
+
+    def rule_fiber
+      replace(Poolkeeper::Observed::Transactions, :block_alive?) { |_| on_stack?("within_new_transaction") }
+    end
+
+    def rule_raw_checkout
+      replace(Poolkeeper::Observed::Release, :keep, of: :instance) do |_, pool, _|
+        pool.connections.each { |adapter| pool.checkin(adapter) }.size
+      end
+    end
+
+    def rule_replica
+      original = Poolkeeper::Mirror.method(:_pool)
+      replace(Poolkeeper::Mirror, :_pool) { |*description, _replica| original.call(*description, false) }
+    end
+
+    def check_at_checkout
+      replace(Poolkeeper::Observed::Callbacks, :freshen) { |*| nil }
+    end
+
+    def eviction
+      replace(Poolkeeper::Observed::Eviction, :evict) { |_| false }
+    end
+
+    def idle_only
+      replace(Poolkeeper::Observed::Eviction, :sweep) do |pool|
+        pool.connections.each { |adapter| Poolkeeper::Observed::Driver.drop(adapter) }.size
+      end
+    end
+
+    def hang_ups_only
+      original = Poolkeeper::Mirror.method(:_condemned)
+      replace(Poolkeeper::Mirror, :_condemned) do |number|
+        descriptor = Poolkeeper::Observed::Driver.descriptor(Poolkeeper::Observed::Adapters[number])
+        readable = IO.for_fd(descriptor, autoclose: false).wait_readable(0) unless descriptor.negative?
+        original.call(number) || (readable && "readable")
+      end
+    end
+
+    # Descriptor numbers instead of sockets.
+    def identity
       numbers = {}
       original = Poolkeeper::Mirror.method(:_checkin)
       replace(Poolkeeper::Mirror, :_checkin) do |number, descriptor|
@@ -37,40 +74,45 @@ module Switches
         numbers[number] = descriptor
         original.call(number, descriptor)
       end
-    },
-    "walk" => -> { replace(Poolkeeper::Observed::Walk, :check) { |_| nil } },
-    "verify" => -> { replace(Poolkeeper::Handler, :verify) { |_| nil } },
-    "epoch" => lambda {
+    end
+
+    def walk
+      replace(Poolkeeper::Observed::Walk, :check) { |_| nil }
+    end
+
+    def verify
+      replace(Poolkeeper::Handler, :verify) { |_| nil }
+    end
+
+    def epoch
       original = Poolkeeper::Incidents.method(:_fault)
-      replace(Poolkeeper::Incidents, :_fault) { |fault, pool, owner| fault == :demoted ? [[], 0] : original.call(fault, pool, owner) }
-    },
-    "rule_replica" => lambda {
-      original = Poolkeeper::Mirror.method(:_pool)
-      replace(Poolkeeper::Mirror, :_pool) { |*description, _replica| original.call(*description, false) }
-    },
-    "exclusions" => -> { replace(Poolkeeper::Fault, :of) { |error| :dead if error } },
-    "guard" => lambda {
+      replace(Poolkeeper::Incidents, :_fault) do |fault, pool, owner|
+        fault == :demoted ? [[], 0] : original.call(fault, pool, owner)
+      end
+    end
+
+    def exclusions
+      replace(Poolkeeper::Fault, :of) { |error| :dead if error }
+    end
+
+    def guard
       replace(Poolkeeper::Handler, :call) { |_doing, _otherwise, &block| block.call }
       replace(Poolkeeper::Log, :rescued) { |_doing, error| raise error }
-    },
-    "telling" => -> { replace(Poolkeeper::Log, :rescued) { |_doing, _error| nil } }
-  }.freeze
+    end
 
-  def self.replace(owner, name, of: :singleton, &body)
-    target = of == :instance ? owner : owner.singleton_class
-    visibility = target.private_method_defined?(name) ? :private : :public
-    target.define_method(name, &body)
-    target.send(visibility, name)
-  end
+    def telling
+      replace(Poolkeeper::Log, :rescued) { |_doing, _error| nil }
+    end
 
-  def self.throw(names)
-    names.each { |name| OFF.fetch(name).call }
+    def replace(owner, name, of: :singleton, &body)
+      target = of == :instance ? owner : owner.singleton_class
+      visibility = target.private_method_defined?(name) ? :private : :public
+      # Redefined in place it would be a warning, and a warning is an error here.
+      target.remove_method(name)
+      target.define_method(name, &body)
+      target.send(visibility, name)
+    end
   end
 end
 
-$VERBOSE.then do |verbose|
-  # Every replacement is a redefinition.
-  $VERBOSE = nil
-  Switches.throw(ENV.fetch("POOLKEEPER_OFF").split(","))
-  $VERBOSE = verbose
-end
+Switches.off(ENV.fetch("POOLKEEPER_OFF").split(","))
