@@ -1,7 +1,8 @@
 //! The logic of poolkeeper. Nothing in here knows that Ruby exists: adapters and owners are numbers.
 //!
 //! Imports run one way: `process` -> `observed`, `host` -> `watch`, `socket`, `fault`, `event`.
-//! Locks are taken in that order too (`observed`, then `host`, then `event`), and none is held across a wait.
+//! Locks are taken in that order too (`Process::collecting`, then `observed`, `host`, `event`), and none is held across a
+//! wait.
 
 #![deny(unsafe_code)]
 

@@ -32,6 +32,7 @@ pub struct Process {
     /// What is on its way to Ruby.
     pub events: Queue,
     watch: OnceCell<Option<Watch>>,
+    collecting: Mutex<()>,
     runtime: OnceCell<Option<Runtime>>,
     watch_wanted: AtomicBool,
     unwatched: AtomicU64,
@@ -81,6 +82,7 @@ impl Process {
             hosts: Hosts::default(),
             events: Queue::default(),
             watch: OnceCell::new(),
+            collecting: Mutex::default(),
             runtime: OnceCell::new(),
             watch_wanted: AtomicBool::new(watch_wanted),
             unwatched: AtomicU64::new(0),

@@ -72,7 +72,8 @@ fn an_idle_connection_is_to_be_evicted_when_its_server_hangs_up_and_nobody_asks(
 #[test]
 fn a_hang_up_in_the_kernel_is_known_at_the_very_next_checkout() {
     let (process, server) = (process(), Server::new());
-    for _ in 0..200 {
+    // Often enough to meet the background in the middle of its own look.
+    for _ in 0..2_000 {
         let (ours, theirs) = server.connect();
         let connection = idle(process, 1, &ours);
         drop(theirs);

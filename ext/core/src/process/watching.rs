@@ -10,6 +10,7 @@ use super::Process;
 use crate::error::Error;
 use crate::event::{Event, Notice};
 use crate::fault::Fault;
+use crate::lock::lock;
 use crate::observed::HungUp;
 use crate::socket::Identity;
 use crate::watch::Watch;
@@ -33,6 +34,9 @@ impl Process {
         let Some(Some(watch)) = self.watch.get() else {
             return 0;
         };
+        // Taken and marked in one: a checkout that finds nothing in the kernel must not overtake whoever has just taken
+        // its hang-up and not marked it yet.
+        let _turn = lock(&self.collecting);
         let identities = watch.hang_ups();
         for identity in &identities {
             self.hung_up(*identity);
