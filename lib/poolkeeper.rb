@@ -57,8 +57,9 @@ module Poolkeeper
     # Gives back everything that the present thread (or fiber) holds, in every pool: every handler, role and shard.
     #
     # An open transaction that nobody owns any more is discarded, so that the server rolls back, and reported. A
-    # transaction block that still runs, a test fixture, and a raw `pool.checkout` from before this piece of work are left
-    # alone. Never raises, never waits for the network, never connects.
+    # transaction block that still runs, a `with_connection` block that still runs, a test fixture, and a raw
+    # `pool.checkout` from before this piece of work are left alone. Never raises, never waits for the network, never
+    # connects.
     #
     # @return [Integer] connections given back or discarded
     def release

@@ -7,11 +7,25 @@ module Poolkeeper
     # How long one wait lasts when nothing happens, in seconds; then the mirror forgets what has gone without a word.
     WAIT = 10.0
 
+    @starting = Mutex.new
+
     class << self
       # Starts the thread unless it runs; a fork has left the child without it.
       def ensure_running
         return if @thread&.alive?
+        # Whoever is starting it will have done so; a handler of signals may try a lock, but not wait for one.
+        return unless @starting.try_lock
 
+        begin
+          start unless @thread&.alive?
+        ensure
+          @starting.unlock
+        end
+      end
+
+      private
+
+      def start
         # A new thread inherits the interrupt mask of whoever starts it, and one that cannot be killed would keep the
         # process from ending.
         @thread = Thread.new { Thread.handle_interrupt(Object => :immediate) { run } }
@@ -20,8 +34,6 @@ module Poolkeeper
         # While the process ends, or at its limit of threads: the work is done at checkout instead.
         Log.rescued("starting the poolkeeper thread", e)
       end
-
-      private
 
       def run
         loop { carry(Notices._next(WAIT)) }

@@ -14,7 +14,8 @@ module Poolkeeper
       "connection.evicted" => [:info, "evicted an idle connection"],
       "connection.dropped" => [:info, "dropped a connection before its next use"],
       "release.in_transaction" => [:warn, "release inside a running transaction block: left alone"],
-      "release.kept" => [:info, "a connection taken with checkout before this work: left alone"],
+      "release.reported" => [:info, "a release would give a connection back"],
+      "release.kept" => [:info, "release left a connection alone"],
       "incident.opened" => [:error, "incident opened"],
       "incident.closed" => [:info, "incident closed"],
       "host.demoted" => [:error, "the server refuses writes: its connections are replaced"],
@@ -30,6 +31,13 @@ module Poolkeeper
       def [](key)
         payload.fetch(key)
       end
+    end
+
+    # Hands an event to the poolkeeper thread. Takes no lock of Ruby's, so it may be called anywhere.
+    #
+    # @api private
+    def self.tell(name, pool: nil, owner: nil, seconds: nil, reason: nil)
+      Notices._notify(name, pool, owner, seconds, reason, !Poolkeeper.config.act?)
     end
 
     def initialize
@@ -79,7 +87,9 @@ module Poolkeeper
 
     def payload(notice)
       pool = Observed::Pools.registered(notice[:pool])
-      notice.merge(pool: pool&.name, role: pool&.role, shard: pool&.shard, mode: Poolkeeper.config.mode)
+      mode = notice.delete(:reported) ? :report : :act
+      # One subscriber's changes must not reach the next.
+      notice.merge(pool: pool&.name, role: pool&.role, shard: pool&.shard, mode: mode).freeze
     end
 
     def log(event)

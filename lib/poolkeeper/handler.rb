@@ -21,12 +21,17 @@ module Poolkeeper
       def release(leaks)
         return 0 if Observed.observing? && (held = Mirror._held(Owner.current)).nil?
 
-        call("releasing", 0) do
+        release = nil
+        count = call("releasing", 0) do
           next 0 unless Observed.start && (held ||= Mirror._held(Owner.current))
 
           Background.ensure_running
-          Observed::Release.new(leaks: leaks).call(held)
+          release = Observed::Release.new(leaks: leaks)
+          release.call(held)
         end
+        raise release.interrupt if release&.interrupt
+
+        count
       rescue InternalError => e
         Log.rescued("releasing", e)
         0
@@ -36,7 +41,8 @@ module Poolkeeper
         call("verifying", nil) do
           started = now
           fault = Fault.of(error)
-          next if fault.nil? && !error.nil?
+          # Not `error.nil?`: whatever it is, it need not answer.
+          next if fault.nil? && !nil.equal?(error)
 
           pools, condemned, dropped = Observed.start ? repair(fault, error) : [[], 0, 0]
           Verification.new(fault: fault, pools: pools, condemned: condemned, dropped: dropped, seconds: now - started)
@@ -44,7 +50,7 @@ module Poolkeeper
       end
 
       def prove(pools, timeout)
-        unless timeout.is_a?(Numeric)
+        unless timeout.is_a?(Numeric) && timeout.real? && !timeout.to_f.nan?
           raise ArgumentError, "timeout takes seconds, and was given #{Log.describe(timeout)}"
         end
 

@@ -18,8 +18,7 @@ module Poolkeeper
       # @param doing [String] what was being done
       # @param error [Exception]
       def rescued(doing, error)
-        Notices._notify("error.rescued", nil, nil, nil, nil, "#{doing}: #{describe(error)}")
-        nil
+        Events.tell("error.rescued", reason: "#{doing}: #{describe(error)}")
       rescue Exception # rubocop:disable Lint/RescueException -- there is nobody left to tell
         nil
       end

@@ -4,11 +4,11 @@ require "spec_helper"
 
 RSpec.describe "A fork", :database do
   # Runs a block in a child and answers its value; nothing of this process may run at the child's end.
-  def forked
+  def forked(&block)
     reader, writer = IO.pipe
     pid = Process.fork do
       reader.close
-      writer.write(Marshal.dump(error_or_value { yield }))
+      writer.write(Marshal.dump(error_or_value(&block)))
       writer.close
     ensure
       exit!(0)
@@ -35,8 +35,10 @@ RSpec.describe "A fork", :database do
   let!(:held) { hold }
   let!(:held_pid) { backend_of(held) }
   let!(:idle_pids) do
-    Array.new(3) { writing_pool.checkout }.map { |adapter| [adapter, backend_of(adapter)] }
-                                          .each { |adapter, _| writing_pool.checkin(adapter) }.map(&:last)
+    adapters = Array.new(3) { writing_pool.checkout }
+    pids = adapters.map { |adapter| backend_of(adapter) }
+    adapters.each { |adapter| writing_pool.checkin(adapter) }
+    pids
   end
 
   it "gives the child an empty mirror: nothing of the parent's is released there" do

@@ -4,7 +4,7 @@ require "spec_helper"
 
 RSpec.describe "ActiveRecord that comes after poolkeeper", :database, :scripts do
   # A lease is out by the time poolkeeper hears of ActiveRecord.
-  LATE = "#{Support::Scripts::CONNECT}\nadapter = hold\npid = backend_of(adapter)\n".freeze
+  let(:late) { "#{Support::Scripts::CONNECT}\nadapter = hold\npid = backend_of(adapter)\n" }
 
   def script(source, *before)
     answers(source, "require 'poolkeeper'", *before, database: primary.config(pool: 5))
@@ -44,7 +44,7 @@ RSpec.describe "ActiveRecord that comes after poolkeeper", :database, :scripts d
   end
 
   it "is picked up by verify, which drops the dead connection that was out" do
-    said = script(<<~RUBY, "Poolkeeper.verify", LATE)
+    said = script(<<~RUBY, "Poolkeeper.verify", late)
       client = PG.connect(**eval(ENV["DATABASE"]).slice(:host, :port), dbname: "poolkeeper", user: "poolkeeper")
       client.exec("SELECT pg_terminate_backend(\#{pid})")
       error = error_of { adapter.execute("UPDATE items SET n = 1") }
@@ -55,7 +55,7 @@ RSpec.describe "ActiveRecord that comes after poolkeeper", :database, :scripts d
   end
 
   it "has its idle connections watched from the moment it is picked up" do
-    said = script(<<~RUBY, "Poolkeeper.observe", LATE)
+    said = script(<<~RUBY, "Poolkeeper.observe", late)
       pool.release_connection
       Poolkeeper.observe
       client = PG.connect(**eval(ENV["DATABASE"]).slice(:host, :port), dbname: "poolkeeper", user: "poolkeeper")
@@ -87,7 +87,7 @@ RSpec.describe "ActiveRecord that comes after poolkeeper", :database, :scripts d
   end
 
   it "is left alone where it is not to be observed" do
-    said = script(<<~RUBY, "Poolkeeper.configure { |config| config.active_record = false }", LATE)
+    said = script(<<~RUBY, "Poolkeeper.configure { |config| config.active_record = false }", late)
       say(observed: Poolkeeper.observe, released: Poolkeeper.release, in_use: !!adapter.in_use?, stats: Poolkeeper.stats)
     RUBY
     expect(said).to eq(observed: false, released: 0, in_use: true, stats: {})

@@ -4,7 +4,7 @@ require "spec_helper"
 
 RSpec.describe "legacy_connection_handling", :database, :scripts do
   # One handler for each role, as ActiveRecord 6.1 has it unless the application switches it off; gone from 7.1 on.
-  SETUP = <<~RUBY
+  let(:setup) { <<~RUBY }
     require "active_record"
     base = ActiveRecord::Base
     unless base.respond_to?(:legacy_connection_handling)
@@ -24,7 +24,7 @@ RSpec.describe "legacy_connection_handling", :database, :scripts do
   def script(source)
     configurations = { "primary" => primary.config(pool: 5).transform_keys(&:to_s),
                        "replica" => standby.config(pool: 5, replica: true).transform_keys(&:to_s) }
-    answers(source, SETUP, Support::Scripts::POOLKEEPER, database: configurations)
+    answers(source, setup, Support::Scripts::POOLKEEPER, database: configurations)
   end
 
   def said(**answers)
@@ -49,7 +49,8 @@ RSpec.describe "legacy_connection_handling", :database, :scripts do
 
   it "does not hide leases that were out before observing began, nor the names of their pools" do
     names = ["primary writing default", "replica reading default"]
-    taken = answers(<<~RUBY, SETUP, "require 'poolkeeper'", database: { "primary" => primary.config, "replica" => standby.config })
+    database = { "primary" => primary.config, "replica" => standby.config }
+    taken = answers(<<~RUBY, setup, "require 'poolkeeper'", database: database)
       ROLES.each { |role| hold(role).select_value("SELECT 1") }
       released = Poolkeeper.release
       say(legacy: true, released: released, after: busy, names: Poolkeeper.stats.keys.sort)

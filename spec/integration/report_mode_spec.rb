@@ -16,10 +16,8 @@ RSpec.describe "Mode :report", :database do
     counts[:would]
   end
 
-  DONE = %i[released discarded evicted dropped leaked].freeze
-
   def nothing_done
-    expect(counts.slice(*DONE).values).to all(eq(0))
+    expect(counts.slice(:released, :discarded, :evicted, :dropped, :leaked).values).to all(eq(0))
   end
 
   it "counts and says what a release would give back, and the owner keeps it" do

@@ -31,7 +31,7 @@ module Switches
     end
 
     def rule_raw_checkout
-      replace(Poolkeeper::Observed::Release, :keep, of: :instance) do |_, pool, _|
+      replace(Poolkeeper::Observed::Release, :keep, of: :instance) do |_, pool, *|
         pool.connections.each { |adapter| pool.checkin(adapter) }.size
       end
     end

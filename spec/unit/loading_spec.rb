@@ -4,7 +4,7 @@ require "spec_helper"
 
 RSpec.describe "A process with poolkeeper", :scripts do
   # ActiveRecord without a database; `start` has the poolkeeper thread started by a handler.
-  WITH_ACTIVE_RECORD = <<~RUBY
+  let(:with_active_record) { <<~RUBY }
     require "active_record"
     require "poolkeeper"
     Poolkeeper.config.logger = nil
@@ -59,7 +59,7 @@ RSpec.describe "A process with poolkeeper", :scripts do
 
   it "ends promptly, whichever way, though its thread was started under a handler's interrupt mask" do
     said = answers(<<~RUBY, timeout: 50)
-      #{WITH_ACTIVE_RECORD}
+      #{with_active_record}
       ways = {
         itself: -> { nil },
         exit: -> { exit },
@@ -99,7 +99,7 @@ RSpec.describe "A process with poolkeeper", :scripts do
 
   it "has one thread by the name of poolkeeper, however many threads come at once" do
     said = answers(<<~RUBY)
-      #{WITH_ACTIVE_RECORD}
+      #{with_active_record}
       counts = Array.new(20) do
         go = Queue.new
         threads = Array.new(20) { Thread.new { go.pop && Poolkeeper.observe && Poolkeeper::Background.ensure_running } }
@@ -115,7 +115,7 @@ RSpec.describe "A process with poolkeeper", :scripts do
 
   it "goes on where its thread was killed: the next need starts another" do
     said = answers(<<~RUBY)
-      #{WITH_ACTIVE_RECORD}
+      #{with_active_record}
       start
       first = poolkeeper_thread.kill.join
       start

@@ -39,6 +39,8 @@ pub struct Notice {
     pub count: Option<u64>,
     /// Why, in words.
     pub reason: Option<String>,
+    /// Whether nothing was done about it, because only reports are wanted.
+    pub reported: bool,
 }
 
 type Waker = Arc<dyn Fn() + Send + Sync>;

@@ -58,6 +58,7 @@ fn hash(ruby: &Ruby, notice: &Notice) -> Result<Value, Error> {
     hash.aset(ruby.to_symbol("seconds"), notice.seconds)?;
     hash.aset(ruby.to_symbol("count"), notice.count)?;
     hash.aset(ruby.to_symbol("reason"), notice.reason.as_deref())?;
+    hash.aset(ruby.to_symbol("reported"), notice.reported)?;
     Ok(hash.into_value_with(ruby))
 }
 
@@ -68,8 +69,8 @@ fn notify(
     pool: Option<u64>,
     owner: Option<u64>,
     seconds: Option<f64>,
-    count: Option<u64>,
     reason: Option<String>,
+    reported: bool,
 ) -> Result<(), Error> {
     guarded(ruby, || {
         let process = process::current();
@@ -79,8 +80,9 @@ fn notify(
             pool,
             owner,
             seconds,
-            count,
+            count: None,
             reason,
+            reported,
             host: host.map(|host| host.to_string()),
             job: None,
         });

@@ -49,7 +49,7 @@ module Poolkeeper
 
           acting = Poolkeeper.config.act?
           Mirror._count(Pools.number(pool), counter, !acting)
-          Notices._notify("connection.#{counter}", Pools.number(pool), Owner.current, nil, nil, reason)
+          Events.tell("connection.#{counter}", pool: Pools.number(pool), owner: Owner.current, reason: reason)
           Driver.drop(adapter) if acting
         end
 

@@ -69,7 +69,7 @@ module Poolkeeper
 
           pool = Pools.number(adapter.pool)
           Mirror._count(pool, "evicted", !Poolkeeper.config.act?)
-          Notices._notify("connection.evicted", pool, nil, nil, nil, reason)
+          Events.tell("connection.evicted", pool: pool, reason: reason)
           true
         end
 

@@ -4,6 +4,9 @@ module Poolkeeper
   module Observed
     # Proves that a pool gives a connection that answers. For ordinary code: it waits, though never beyond its deadline.
     class Proof
+      # Thread#join takes no more; eleven days are as good as for ever.
+      LONGEST = 1_000_000
+
       # @param pool [ActiveRecord::ConnectionAdapters::ConnectionPool]
       def initialize(pool)
         @pool = pool
@@ -16,7 +19,7 @@ module Poolkeeper
         # Whatever mask the caller has: this thread can be ended.
         attempt = Thread.new { Thread.handle_interrupt(Object => :immediate) { answer } }
         attempt.report_on_exception = false
-        unless attempt.join([deadline - now, 0].max)
+        unless attempt.join((deadline - now).clamp(0, LONGEST))
           sever(attempt)
           raise ConnectionError, "#{name}: no answer within the timeout; is the server reachable, and the pool free? " \
                                  "#{numbers}"

@@ -1,11 +1,20 @@
 # frozen_string_literal: true
 
+require "timeout"
+
 module Poolkeeper
   module Observed
     # One release of the present owner: everything it holds goes back, in every pool, each pool on its own.
     #
     # Runs in the owner's own thread and fiber; never waits for the network and never connects.
     class Release
+      # What Timeout and signals raise in a thread. Subclasses are the application's own, such as Net::ReadTimeout.
+      INTERRUPTS = [::Timeout::Error, ::Interrupt, ::SignalException,
+                    (::Timeout::ExitException if defined?(::Timeout::ExitException))].compact.freeze
+
+      # @return [Exception, nil] an interrupt that arrived in the middle, for whoever called
+      attr_reader :interrupt
+
       # @param leaks [Symbol] :discard, or :report for open transactions that are reported and left
       def initialize(leaks: :discard)
         @leaks = leaks
@@ -22,7 +31,8 @@ module Poolkeeper
           numbers = held_numbers
         end
         count = numbers.sum { |number| guarded(number) { |adapter, pool| release(number, adapter, pool) } }
-        Mirror._released(@owner)
+        # A release that failed somewhere has ended no piece of work: what is left is not "from before".
+        Mirror._released(@owner) unless @failed
         count
       end
 
@@ -54,8 +64,17 @@ module Poolkeeper
 
         yield adapter, pool
       rescue Exception => e # rubocop:disable Lint/RescueException -- told, and the next pool has its turn
-        Log.rescued("releasing a connection", e)
+        failed("releasing a connection", e)
         0
+      end
+
+      # The connection locks of 6.1 and 7.0 let interrupts in, whatever mask is set around them: a Timeout or a signal
+      # that arrives there is kept until the release is done, for it is not ours to swallow.
+      def failed(doing, error)
+        @failed = true
+        return @interrupt ||= error if INTERRUPTS.any? { |type| error.instance_of?(type) }
+
+        Log.rescued(doing, error)
       end
 
       # The mirror is a cache: leases end without a word, and connections leave their pool.
@@ -68,21 +87,33 @@ module Poolkeeper
         return 0 if Transactions.fixture?(adapter, pool)
 
         fiber, from_before, seconds = Mirror._lease(number)
-        raw = !pool.active_connection?.equal?(adapter)
-        return keep(number, pool, seconds) if raw && from_before
-        return give_back(number, adapter, pool) unless Transactions.open?(adapter)
-        return left_in_transaction(pool, seconds) if Transactions.block_alive?(fiber)
+        return keep(number, pool, seconds, "taken with checkout before") if raw?(adapter, pool) && from_before
+
+        open = Transactions.open?(adapter)
+        return left_in_transaction(pool, seconds) if open && Transactions.block_alive?(fiber)
+        return keep(number, pool, seconds, "lent to a block that runs") if lent?(adapter, pool)
+        return give_back(number, adapter, pool) unless open
 
         leak(adapter, pool, seconds)
       end
 
-      # A holder of LISTEN or of an advisory lock: told once, and left alone.
-      def keep(number, pool, seconds)
+      # A holder of LISTEN or of an advisory lock, or a connection that with_connection has lent and will take back: told
+      # once, and left alone.
+      def keep(number, pool, seconds, reason)
         if Mirror._keep(number)
           count(pool, "kept")
-          notify("release.kept", pool, seconds)
+          notify("release.kept", pool, seconds, reason)
         end
         0
+      end
+
+      # A connection that ActiveRecord has not kept for its thread: it was taken with `checkout`.
+      def raw?(adapter, pool)
+        !pool.active_connection?.equal?(adapter)
+      end
+
+      def lent?(adapter, pool)
+        !raw?(adapter, pool) && Transactions.lent?(pool)
       end
 
       def left_in_transaction(pool, seconds)
@@ -110,11 +141,16 @@ module Poolkeeper
         condemned = condemned(number, adapter)
         dropped(pool, condemned) if condemned
         count(pool, "released")
-        return 0 unless acting?
+        return reported(number, pool) unless acting?
 
         Driver.drop(adapter) if condemned
         check_in(adapter, pool)
         1
+      end
+
+      def reported(number, pool)
+        notify("release.reported", pool, nil) if Mirror._keep(number)
+        0
       end
 
       def drop(number, adapter, pool)
@@ -137,21 +173,20 @@ module Poolkeeper
 
       def dropped(pool, reason)
         count(pool, "dropped")
-        Notices._notify("connection.dropped", Pools.number(pool), @owner, nil, nil, reason)
+        notify("connection.dropped", pool, nil, reason)
       end
 
       # Nothing is pulled from under a running job: what a block still uses is left to its release.
       def droppable?(number, adapter, pool)
         fiber, from_before, = Mirror._lease(number)
-        raw = !pool.active_connection?.equal?(adapter)
-        !Transactions.fixture?(adapter, pool) && !(raw && from_before) && !Transactions.open?(adapter) &&
-          !Transactions.in_use?(fiber)
+        !Transactions.fixture?(adapter, pool) && !(raw?(adapter, pool) && from_before) &&
+          !Transactions.open?(adapter) && !Transactions.block_alive?(fiber) && !lent?(adapter, pool)
       end
 
       def check_in(adapter, pool)
-        pool.active_connection?.equal?(adapter) ? pool.release_connection : pool.checkin(adapter)
-      rescue StandardError => e
-        Log.rescued("giving a connection back", e)
+        raw?(adapter, pool) ? pool.checkin(adapter) : pool.release_connection
+      rescue StandardError, ::SignalException => e
+        failed("giving a connection back", e)
         give_up(adapter, pool)
       end
 
@@ -168,8 +203,8 @@ module Poolkeeper
         Mirror._count(Pools.number(pool), counter, !acting?)
       end
 
-      def notify(name, pool, seconds)
-        Notices._notify(name, Pools.number(pool), @owner, seconds, nil, nil)
+      def notify(name, pool, seconds, reason = nil)
+        Events.tell(name, pool: Pools.number(pool), owner: @owner, seconds: seconds, reason: reason)
       end
 
       def acting?

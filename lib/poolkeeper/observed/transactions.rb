@@ -6,7 +6,8 @@ module Poolkeeper
     module Transactions
       # The method of ActiveRecord's that is on the stack as long as a transaction block runs, on every version.
       BLOCK = "within_new_transaction"
-      # ... and the one while a block has a connection that goes back at its end.
+      BLOCK_FRAME = /within_new_transaction'\z/
+      # ... and the one while a block has borrowed a connection.
       LEND = "with_connection"
       ACTIVE_RECORD = %r{active_record/connection_adapters/}
 
@@ -31,18 +32,23 @@ module Poolkeeper
           pool.instance_variable_get(:@pinned_connection) ? true : false
         end
 
-        # Whether a transaction block runs on this stack, or can run on that of the fiber that took the lease.
+        # Whether a transaction block runs on this stack, can run on that of the fiber that took the lease, or waits on
+        # that of any other fiber: which thread's that is cannot be told, and doing nothing is better than doing harm.
         #
         # Discarding its connection would lose the first half of the block and commit the second in silence.
         def block_alive?(taken_by_fiber)
           return true unless taken_by_fiber.zero? || taken_by_fiber == Owner.fiber
 
-          on_stack?(BLOCK)
+          on_stack?(BLOCK) || suspended?
         end
 
-        # Whether a block on this stack still uses a connection, in a transaction or not.
-        def in_use?(taken_by_fiber)
-          block_alive?(taken_by_fiber) || on_stack?(LEND)
+        # Whether a `with_connection` block that still runs has borrowed the owner's connection of a pool, and will give it
+        # back itself. From 7.2 on the lease says so; before, the stack does.
+        def lent?(pool)
+          return on_stack?(LEND) unless pool.respond_to?(:connection_lease, true)
+
+          lease = pool.send(:connection_lease)
+          lease.connection && !lease.sticky ? true : false
         end
 
         private
@@ -50,6 +56,13 @@ module Poolkeeper
         def on_stack?(method)
           caller_locations.any? do |location|
             location.base_label == method && ACTIVE_RECORD.match?(location.absolute_path || location.path)
+          end
+        end
+
+        # A walk through the heap, taken only where a transaction is open and nobody on this stack owns it.
+        def suspended?
+          ObjectSpace.each_object(Fiber).any? do |fiber|
+            fiber.alive? && fiber != Fiber.current && fiber.backtrace&.any? { |line| BLOCK_FRAME.match?(line) }
           end
         end
 
