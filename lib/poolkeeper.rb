@@ -3,6 +3,7 @@
 require_relative "poolkeeper/version"
 require_relative "poolkeeper/errors"
 require_relative "poolkeeper/native"
+require_relative "poolkeeper/interrupts"
 require_relative "poolkeeper/log"
 require_relative "poolkeeper/configuration"
 require_relative "poolkeeper/owner"
@@ -93,6 +94,7 @@ module Poolkeeper
     # @yield the work
     # @return [Object] the block's value
     def wrap
+      Handler.begin_work
       yield
     ensure
       release

@@ -45,7 +45,10 @@ module Poolkeeper
       def carry(event)
         case event
         when Integer then Observed::Eviction.evict(event)
-        when Hash then Poolkeeper.events.carry(event)
+        when Hash
+          Poolkeeper.events.carry(event)
+          # A subscriber may have used a database.
+          Handler.release(:discard)
         else Observed::Walk.tidy
         end
       rescue Exception => e # rubocop:disable Lint/RescueException -- one event must not end the carrying of the rest

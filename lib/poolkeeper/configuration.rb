@@ -38,6 +38,10 @@ module Poolkeeper
     # @raise [ConfigurationError] for anything else
     def active_record=(wanted)
       @active_record = boolean(:active_record, wanted)
+      return if wanted || !Observed.observing?
+
+      @active_record = true
+      raise ConfigurationError, "active_record can be switched off only before anything else is called"
     end
 
     # @param wanted [Boolean] false for sockets that are looked at when their connection is checked out

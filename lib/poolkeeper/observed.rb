@@ -41,9 +41,10 @@ module Poolkeeper
         # Set again they would stand there once, so two threads that get here together do no harm.
         adapter.set_callback(:checkout, :before, Callbacks, prepend: true)
         adapter.set_callback(:checkin, :after, Callbacks)
-        @observing = true
         Background.ensure_running
+        # Where this fails, as in a handler of signals that may take no lock, the next call begins again.
         Walk.seed
+        @observing = true
       end
     end
   end

@@ -24,7 +24,7 @@ RSpec.describe "legacy_connection_handling", :database, :scripts do
   def script(source)
     configurations = { "primary" => primary.config(pool: 5).transform_keys(&:to_s),
                        "replica" => standby.config(pool: 5, replica: true).transform_keys(&:to_s) }
-    answers(source, setup, Support::Scripts::POOLKEEPER, database: configurations)
+    answers(source, setup, Support::Scripts::TERMINATE, Support::Scripts::POOLKEEPER, database: configurations)
   end
 
   def said(**answers)
@@ -62,13 +62,7 @@ RSpec.describe "legacy_connection_handling", :database, :scripts do
     expect(script(<<~RUBY)).to eq(said(left: [0, 0], works: [1, 1]))
       ROLES.each { |role| hold(role).select_value("SELECT 1") }
       Poolkeeper.release
-      ROLES.each do |role|
-        client = PG.connect(host: "127.0.0.1", port: pool(role).db_config.configuration_hash[:port],
-                            dbname: "poolkeeper", user: "poolkeeper")
-        client.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() " \\
-                    "AND usename = 'poolkeeper'")
-        client.close
-      end
+      ROLES.each { |role| terminate(pool(role).db_config.configuration_hash) }
       wait_until { ROLES.all? { |role| pool(role).connections.empty? } }
       left = ROLES.map { |role| pool(role).connections.size }
       works = ROLES.map { |role| hold(role).select_value("SELECT 1") }

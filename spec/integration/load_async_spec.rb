@@ -5,13 +5,15 @@ require "spec_helper"
 RSpec.describe "load_async", :database, :scripts do
   # The executor is chosen before the pool is made, so each scenario has a process of its own.
   def script(source)
-    answers(source, <<~RUBY, Support::Scripts::CONNECT, Support::Scripts::POOLKEEPER, database: primary.config(pool: 5))
+    executor = <<~RUBY
       require "active_record"
       if ActiveRecord.respond_to?(:async_query_executor=)
         ActiveRecord.async_query_executor = :global_thread_pool
         ActiveRecord.global_executor_concurrency = 3
       end
     RUBY
+    before = [executor, Support::Scripts::CONNECT, Support::Scripts::TERMINATE, Support::Scripts::POOLKEEPER]
+    answers(source, *before, database: primary.config(pool: 5))
   end
 
   before { primary.psql("INSERT INTO items (n) SELECT generate_series(1, 100)") }
@@ -47,10 +49,8 @@ RSpec.describe "load_async", :database, :scripts do
 
       ask = -> { Array.new(5) { Item.where(n: 1..50).load_async }.sum { |relation| relation.to_a.size } }
       before = ask.call
-      client = PG.connect(**eval(ENV["DATABASE"]).slice(:host, :port), dbname: "poolkeeper", user: "poolkeeper")
       wait_until { pool.stat[:busy].zero? }
-      client.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() " \\
-                  "AND usename = 'poolkeeper'")
+      terminate
       after = ask.call
       say(exists: true, before: before, after: after)
     RUBY

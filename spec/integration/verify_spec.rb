@@ -27,7 +27,7 @@ RSpec.describe "Poolkeeper.verify", :database do
       error = error_of { adapter.execute("UPDATE items SET n = 1") }
 
       expect(Poolkeeper.verify(error)).to have_attributes(fault: :dead, pools: ["primary writing default"], dropped: 1)
-      expect(adapter.in_use?).to be_falsy
+      expect(Support::Proc.sockets_to(primary.port)).to eq(0)
       expect(hold.execute("UPDATE items SET n = 1").class).to eq(PG::Result)
       Poolkeeper.release
     end

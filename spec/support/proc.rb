@@ -24,6 +24,15 @@ module Support
       remote_inodes(port, pid).count { |inode| held.include?("socket:[#{inode}]") }
     end
 
+    # Counts the connections to a remote port that the other side has not closed, as far as the kernel here knows.
+    #
+    # @param port [Integer]
+    # @return [Integer]
+    def open_to(port)
+      remote = format(":%04X 01", port)
+      %w[tcp tcp6].sum { |table| File.foreach("/proc/net/#{table}").count { |line| line.include?(remote) } }
+    end
+
     # @return [Hash{Integer => String}] thread id => name, of native threads too
     def threads(pid = "self")
       Dir.children("/proc/#{pid}/task").to_h { |tid| [tid.to_i, thread_name(pid, tid)] }.compact

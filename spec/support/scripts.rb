@@ -26,6 +26,20 @@ module Support
       end
     RUBY
 
+    # `terminate` ends the backends of a server's other clients, and waits until their processes are gone.
+    TERMINATE = <<~RUBY.freeze
+      require "pg"
+      def terminate(config = eval(ENV.fetch("DATABASE")))
+        config = config.transform_keys(&:to_sym)
+        client = PG.connect(host: config[:host], port: config[:port], dbname: config[:database], user: config[:username])
+        ended = client.exec("SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity " \\
+                            "WHERE pid <> pg_backend_pid() AND usename = current_user")
+        pids = ended.map { |row| row["pid"].to_i }
+        client.close
+        wait_until(message: "the backends are gone") { pids.none? { |pid| File.exist?("/proc/\#{pid}") } }
+      end
+    RUBY
+
     # poolkeeper with all its log lines on standard error.
     POOLKEEPER = <<~RUBY
       require "poolkeeper"

@@ -10,7 +10,7 @@ RSpec.describe Poolkeeper::Configuration do
 
   let(:logger) { Logger.new(StringIO.new) }
 
-  good = { mode: %i[act report], active_record: [true, false], watch: [true, false] }
+  good = { mode: %i[act report], active_record: [true], watch: [true, false] }
   wrong = {
     mode: [nil, "act", :off, true, 1],
     active_record: [nil, "true", 1, :yes],
@@ -31,6 +31,13 @@ RSpec.describe Poolkeeper::Configuration do
         expect(config.public_send(option)).to eq(value)
       end
     end
+  end
+
+  it "takes active_record = false only before ActiveRecord is observed" do
+    allow(Poolkeeper::Observed).to receive(:observing?).and_return(false, true)
+    config.active_record = false
+    expect(config.active_record).to be(false)
+    expect { config.active_record = false }.to raise_error(Poolkeeper::ConfigurationError, /before anything else/)
   end
 
   wrong.each do |option, values|

@@ -36,13 +36,14 @@ fn enlist(ruby: &Ruby, pool: u64) -> Result<u64, Error> {
     guarded(ruby, || Ok(process::checked().mirror(|mirror| mirror.enlist(pool))))
 }
 
-/// 0: use it; 1: drop it first; 2: look at its socket first.
+/// 0: use it; 1: drop it first; 2: look at its socket first; 3: enlist it first.
 fn checkout(ruby: &Ruby, connection: u64, owner: u64, fiber: u64) -> Result<u8, Error> {
     guarded(ruby, || {
         Ok(match process::current().checkout(connection, owner, fiber) {
             Look::Fine => 0,
             Look::Condemned => 1,
             Look::Peek => 2,
+            Look::Unknown => 3,
         })
     })
 }
@@ -107,6 +108,14 @@ fn job(ruby: &Ruby, owner: u64, topic: Option<String>, partition: Option<i64>) -
     guarded(ruby, || {
         let job = Job { topic, partition };
         process::current().mirror(|mirror| mirror.job(owner, job, Instant::now()));
+        Ok(())
+    })
+}
+
+/// A piece of work begins that nobody announced as a job.
+fn begin(ruby: &Ruby, owner: u64) -> Result<(), Error> {
+    guarded(ruby, || {
+        process::checked().mirror(|mirror| mirror.begin(owner, Instant::now()));
         Ok(())
     })
 }
@@ -265,6 +274,7 @@ pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
     mirror.define_singleton_method("_lease", function!(lease, 1))?;
     mirror.define_singleton_method("_released", function!(released, 1))?;
     mirror.define_singleton_method("_job", function!(job, 3))?;
+    mirror.define_singleton_method("_begin", function!(begin, 1))?;
     mirror.define_singleton_method("_seed", function!(seed, 2))?;
     mirror.define_singleton_method("_lease_ended", function!(lease_ended, 1))?;
     mirror.define_singleton_method("_forget", function!(forget, 1))?;

@@ -16,12 +16,21 @@ module Poolkeeper
 
         # @return [Integer] the number of an adapter, which it gets now if it has none
         def enlist(adapter)
-          number(adapter) || begin
-            Background.ensure_running
-            number = Mirror._enlist(Pools.register(adapter.pool))
-            @by_number[number] = adapter
-            adapter.instance_variable_set(NUMBER, number)
-          end
+          number(adapter) || enlist_anew(adapter)
+        end
+
+        # For an adapter whose number the mirror does not know (any more).
+        def enlist_anew(adapter)
+          Background.ensure_running
+          number = Mirror._enlist(Pools.register(adapter.pool))
+          @by_number[number] = adapter
+          adapter.instance_variable_set(NUMBER, number)
+        end
+
+        # @return [Array] the pools that hold adapters we have met: some are in no handler that this thread knows of
+        def pools
+          pools = @by_number.values.map(&:pool).uniq
+          pools.select { |pool| pool.respond_to?(:checkout) && !pool.discarded? && pool.connections.any? }
         end
 
         # @return [Object, nil] the adapter with a number, unless it is gone

@@ -10,6 +10,7 @@ module Poolkeeper
       # What {Mirror._checkout} answers.
       CONDEMNED = 1
       PEEK = 2
+      UNKNOWN = 3
 
       class << self
         # Before ActiveRecord looks at a connection it lends: the lease begins. A connection that is condemned, or whose
@@ -20,7 +21,7 @@ module Poolkeeper
           look = Mirror._checkout(number, adapter.owner.object_id, Owner.fiber)
           freshen(adapter, number, look) unless look.zero? && clean?(adapter)
         rescue StandardError => e
-          Log.rescued("looking at a connection at checkout", e)
+          Log.rescued("looking at a connection at checkout", Interrupts.pass(e))
         end
 
         # After a connection went back: the lease ends, and its socket enters the watch if it is a new one.
@@ -28,7 +29,7 @@ module Poolkeeper
           number = adapter.instance_variable_get(Adapters::NUMBER)
           Mirror._checkin(number, Driver.descriptor(adapter)) if number
         rescue StandardError => e
-          Log.rescued("looking at a connection at checkin", e)
+          Log.rescued("looking at a connection at checkin", Interrupts.pass(e))
         end
 
         private
@@ -41,6 +42,8 @@ module Poolkeeper
         end
 
         def freshen(adapter, number, look)
+          return enlist(adapter) if look == UNKNOWN
+
           pool = adapter.pool
           return if Transactions.fixture?(adapter, pool)
 
@@ -51,6 +54,11 @@ module Poolkeeper
           Mirror._count(Pools.number(pool), counter, !acting)
           Events.tell("connection.#{counter}", pool: Pools.number(pool), owner: Owner.current, reason: reason)
           Driver.drop(adapter) if acting
+        end
+
+        def enlist(adapter)
+          number = Adapters.enlist_anew(adapter)
+          Mirror._checkout(number, adapter.owner.object_id, Owner.fiber)
         end
 
         def reason_to_drop(adapter, number, look)

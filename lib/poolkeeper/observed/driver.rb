@@ -16,7 +16,13 @@ module Poolkeeper
       class << self
         # To be asked once ActiveRecord is there: adapters that verify lazily (7.1 and later) renamed the variable.
         def follow(abstract_adapter)
-          @variable = abstract_adapter.method_defined?(:clean!) ? :@raw_connection : :@connection
+          @lazy = abstract_adapter.method_defined?(:clean!)
+          @variable = @lazy ? :@raw_connection : :@connection
+        end
+
+        # Whether a connection without a socket connects by itself when it is used.
+        def lazy?
+          @lazy
         end
 
         # The driver is asked each time, and for `socket`, never for pg's `socket_io`: that one remembers a number which
@@ -30,7 +36,7 @@ module Poolkeeper
           number = raw.socket
           number.is_a?(Integer) ? number : NONE
         rescue StandardError => e
-          Log.rescued("asking for a socket", e) unless CLOSED.include?(e.class.name)
+          Log.rescued("asking for a socket", Interrupts.pass(e)) unless CLOSED.include?(e.class.name)
           NONE
         end
 
@@ -40,8 +46,14 @@ module Poolkeeper
           raw.transaction_status if raw.respond_to?(:transaction_status)
         rescue StandardError => e
           # Closed by `disconnect!`: there is nothing left to tell of.
-          Log.rescued("asking for a transaction", e) unless CLOSED.include?(e.class.name)
+          Log.rescued("asking for a transaction", Interrupts.pass(e)) unless CLOSED.include?(e.class.name)
           nil
+        end
+
+        # Whether the database lives in this process (SQLite). There is no server that could be dead, and a database in
+        # memory would be lost with its connection.
+        def in_process?(adapter)
+          adapter.instance_variable_get(@variable).respond_to?(:transaction_active?)
         end
 
         # Gets rid of a connection's socket without waiting and without connecting: the next use connects anew.

@@ -53,8 +53,8 @@ module Poolkeeper
         end
 
         def idle?(pool, adapter)
-          !pool.discarded? && !Transactions.pinned?(pool) && pool.num_waiting_in_queue.zero? &&
-            !adapter.in_use? && pool.connections.any? { |other| other.equal?(adapter) }
+          !pool.discarded? && !Transactions.pinned?(pool) && !Driver.in_process?(adapter) &&
+            pool.num_waiting_in_queue.zero? && !adapter.in_use? && pool.connections.any? { |other| other.equal?(adapter) }
         end
 
         def remove(pool, adapter)

@@ -51,9 +51,14 @@ module Poolkeeper
           @registered[number]
         end
 
-        # Forgets all pools but those with these numbers.
-        def retain(numbers)
-          (@registered.keys - numbers).each do |number|
+        # @return [Array<Integer>] the numbers of the pools that are registered now
+        def numbers
+          @registered.keys
+        end
+
+        # Forgets the pools with these numbers.
+        def forget(numbers)
+          numbers.each do |number|
             @registered.delete(number)
             Mirror._forget_pool(number)
           end
@@ -89,7 +94,7 @@ module Poolkeeper
         def unique(name)
           return name unless taken?(name)
 
-          retain(all.filter_map { |pool| number(pool) })
+          forget(numbers - (all | Adapters.pools).map { |pool| number(pool) })
           taken?(name) ? "#{name} #{(2..).find { |count| !taken?("#{name} #{count}") }}" : name
         end
 

@@ -1,17 +1,11 @@
 # frozen_string_literal: true
 
-require "timeout"
-
 module Poolkeeper
   module Observed
     # One release of the present owner: everything it holds goes back, in every pool, each pool on its own.
     #
     # Runs in the owner's own thread and fiber; never waits for the network and never connects.
     class Release
-      # What Timeout and signals raise in a thread. Subclasses are the application's own, such as Net::ReadTimeout.
-      INTERRUPTS = [::Timeout::Error, ::Interrupt, ::SignalException,
-                    (::Timeout::ExitException if defined?(::Timeout::ExitException))].compact.freeze
-
       # @return [Exception, nil] an interrupt that arrived in the middle, for whoever called
       attr_reader :interrupt
 
@@ -72,7 +66,7 @@ module Poolkeeper
       # that arrives there is kept until the release is done, for it is not ours to swallow.
       def failed(doing, error)
         @failed = true
-        return @interrupt ||= error if INTERRUPTS.any? { |type| error.instance_of?(type) }
+        return @interrupt ||= error if Interrupts.interrupt?(error)
 
         Log.rescued(doing, error)
       end
@@ -84,9 +78,8 @@ module Poolkeeper
       end
 
       def release(number, adapter, pool)
-        return 0 if Transactions.fixture?(adapter, pool)
-
         fiber, from_before, seconds = Mirror._lease(number)
+        return keep(number, pool, seconds, "a test's transaction") if Transactions.fixture?(adapter, pool)
         return keep(number, pool, seconds, "taken with checkout before") if raw?(adapter, pool) && from_before
 
         open = Transactions.open?(adapter)
@@ -97,8 +90,8 @@ module Poolkeeper
         leak(adapter, pool, seconds)
       end
 
-      # A holder of LISTEN or of an advisory lock, or a connection that with_connection has lent and will take back: told
-      # once, and left alone.
+      # A test's connection, a holder of LISTEN or of an advisory lock, or one that with_connection has lent and will take
+      # back: told once, and left alone.
       def keep(number, pool, seconds, reason)
         if Mirror._keep(number)
           count(pool, "kept")
@@ -132,9 +125,14 @@ module Poolkeeper
         notify("connection.discarded", pool, seconds)
         return 0 unless acting?
 
-        Driver.drop(adapter)
+        Driver.in_process?(adapter) ? roll_back(adapter) : Driver.drop(adapter)
         check_in(adapter, pool)
         1
+      end
+
+      # A database in memory would be lost with its connection; and there is no server to wait for.
+      def roll_back(adapter)
+        adapter.rollback_transaction while adapter.open_transactions.positive?
       end
 
       def give_back(number, adapter, pool)
@@ -161,12 +159,15 @@ module Poolkeeper
         return 0 unless acting?
 
         Driver.drop(adapter)
-        check_in(adapter, pool)
+        # From 7.1 on it connects anew at its next use, in the hands of whoever still refers to it; before, it does not.
+        check_in(adapter, pool) unless Driver.lazy?
         1
       end
 
       # What the mirror knows, or what the driver does: once libpq has noticed, there is no socket left to look at.
       def condemned(number, adapter)
+        return if Driver.in_process?(adapter)
+
         Mirror._settle(number, Driver.descriptor(adapter)) ||
           ("the driver has lost it" if Driver.state(adapter) == Driver::LOST)
       end
@@ -178,9 +179,9 @@ module Poolkeeper
 
       # Nothing is pulled from under a running job: what a block still uses is left to its release.
       def droppable?(number, adapter, pool)
-        fiber, from_before, = Mirror._lease(number)
-        !Transactions.fixture?(adapter, pool) && !(raw?(adapter, pool) && from_before) &&
-          !Transactions.open?(adapter) && !Transactions.block_alive?(fiber) && !lent?(adapter, pool)
+        fiber, = Mirror._lease(number)
+        !Transactions.fixture?(adapter, pool) && !raw?(adapter, pool) && !Transactions.open?(adapter) &&
+          !Transactions.block_alive?(fiber) && !lent?(adapter, pool)
       end
 
       def check_in(adapter, pool)
@@ -191,12 +192,15 @@ module Poolkeeper
       end
 
       # A checkin callback raised, so the pool has not taken the connection back. Its slot must not be lost: it leaves
-      # the pool, unless somebody waits, for whom `remove` would connect on this thread.
+      # the pool, unless somebody waits, for whom `remove` would connect on this thread; then it is checked in once more.
       def give_up(adapter, pool)
-        gone = pool.synchronize do
-          adapter.in_use? && pool.num_waiting_in_queue.zero? ? pool.remove(adapter) || true : !adapter.in_use?
+        pool.synchronize do
+          adapter.lease unless adapter.in_use?
+          next pool.checkin(adapter) unless pool.num_waiting_in_queue.zero?
+
+          pool.remove(adapter)
         end
-        Driver.drop(adapter) if gone && adapter.in_use?
+        Driver.drop(adapter) unless pool.connections.any? { |other| other.equal?(adapter) }
       end
 
       def count(pool, counter)

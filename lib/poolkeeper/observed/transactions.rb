@@ -42,13 +42,12 @@ module Poolkeeper
           on_stack?(BLOCK) || suspended?
         end
 
-        # Whether a `with_connection` block that still runs has borrowed the owner's connection of a pool, and will give it
-        # back itself. From 7.2 on the lease says so; before, the stack does.
+        # Whether a `with_connection` block that still runs uses the owner's connection of a pool. From 7.2 on a lease
+        # that is not sticky says so, whichever fiber the block is on; the stack says it on every version.
         def lent?(pool)
-          return on_stack?(LEND) unless pool.respond_to?(:connection_lease, true)
+          return true if pool.respond_to?(:connection_lease, true) && !pool.send(:connection_lease).sticky
 
-          lease = pool.send(:connection_lease)
-          lease.connection && !lease.sticky ? true : false
+          on_stack?(LEND)
         end
 
         private
@@ -59,11 +58,18 @@ module Poolkeeper
           end
         end
 
-        # A walk through the heap, taken only where a transaction is open and nobody on this stack owns it.
+        # A walk through the heap, taken only where a transaction is open and nobody on this stack owns it. A fiber that
+        # another thread is running at this moment is that thread's business; its stack is the thread's.
         def suspended?
-          ObjectSpace.each_object(Fiber).any? do |fiber|
-            fiber.alive? && fiber != Fiber.current && fiber.backtrace&.any? { |line| BLOCK_FRAME.match?(line) }
-          end
+          stacks = ObjectSpace.each_object(Fiber).filter_map { |fiber| stack_with_block(fiber) }
+          stacks.any? && (stacks - (Thread.list - [Thread.current]).map(&:backtrace)).any?
+        end
+
+        def stack_with_block(fiber)
+          return if !fiber.alive? || fiber.equal?(Fiber.current)
+
+          stack = fiber.backtrace
+          stack if stack&.any? { |line| BLOCK_FRAME.match?(line) }
         end
 
         def locked?(pool)

@@ -27,20 +27,22 @@ module Poolkeeper
         # Forgets connections and pools that have gone without a word.
         def tidy
           newest = Mirror._newest
+          known = Pools.numbers
           connections = []
           pools = each_connection do |adapter, number|
             connections << number
             yield adapter, number if block_given?
           end
           Mirror._retain(newest, connections)
-          Pools.retain(pools.filter_map { |pool| Pools.number(pool) })
+          # A pool that came while we walked is not among those we have met.
+          Pools.forget(known - pools.map { |pool| Pools.number(pool) })
         end
 
         private
 
         # Under each pool's lock, so that an idle connection's descriptor stays its own while it is looked at.
         def each_connection
-          Pools.all.reject(&:discarded?).each do |pool|
+          (Pools.all | Adapters.pools).reject(&:discarded?).each do |pool|
             pool.synchronize do
               pool.connections.each { |adapter| yield adapter, Adapters.enlist(adapter) } unless pool.discarded?
             end

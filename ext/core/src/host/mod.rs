@@ -113,6 +113,23 @@ impl Hosts {
         Some(incident)
     }
 
+    /// A host has turned out to be another name for one: what is known under the first name goes with it.
+    pub fn moved(&self, from: &str, to: &Arc<str>) {
+        if from == &**to || !self.any_incident() {
+            return;
+        }
+        let mut hosts = lock(&self.by_name);
+        let Some(incident) = hosts.get_mut(from).and_then(|host| host.incident.take()) else {
+            return;
+        };
+        let host = hosts.entry(to.clone()).or_default();
+        if host.incident.is_some() {
+            self.open_incidents.fetch_sub(1, Ordering::SeqCst);
+        } else {
+            host.incident = Some(incident);
+        }
+    }
+
     /// Whether an incident is open anywhere; costs no lock.
     pub fn any_incident(&self) -> bool {
         self.open_incidents.load(Ordering::SeqCst) > 0
@@ -165,6 +182,20 @@ mod tests {
         assert!(hosts.evidence(&host(), None, soon, soon).is_none());
         let later = start + Duration::from_millis(1_001);
         assert!(hosts.evidence(&host(), None, later, later).is_some());
+    }
+
+    #[test]
+    fn an_incident_goes_with_its_host_when_the_host_gets_its_real_name() {
+        let (hosts, start) = (Hosts::default(), Instant::now());
+        let configured: Arc<str> = Arc::from("localhost:5432");
+        hosts.fault(&configured, Fault::Unreachable, start);
+        hosts.moved(&configured, &host());
+        assert!(!hosts.in_incident(&configured));
+        hosts.fault(&configured, Fault::Unreachable, start);
+        hosts.moved(&configured, &host());
+        let soon = start + Duration::from_millis(1);
+        assert!(hosts.evidence(&host(), Some(soon), soon, soon).is_some());
+        assert!(!hosts.any_incident());
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub enum Look {
     Condemned,
     /// Look at the socket, which the watch does not have.
     Peek,
+    /// Enlist it: nothing is known of it, or not any more.
+    Unknown,
 }
 
 /// A hang-up, as the hosts want to know it.
@@ -108,7 +110,7 @@ impl Mirror {
     /// A lease begins.
     pub fn checkout(&mut self, connection: u64, lease: Lease) -> Look {
         let Some(entry) = self.connections.get_mut(&connection) else {
-            return Look::Fine;
+            return Look::Unknown;
         };
         let (owner, now) = (lease.owner, lease.since);
         // A lease that ended without a word: its connection has a new owner now.
@@ -256,6 +258,11 @@ impl Mirror {
         let owner = owner_of(&mut self.owners, owner, now);
         owner.job = Some(job);
         owner.working_since = Some(now);
+    }
+
+    /// An owner begins a piece of work that has no job of its own.
+    pub fn begin(&mut self, owner: OwnerId, now: Instant) {
+        owner_of(&mut self.owners, owner, now).working_since = Some(now);
     }
 
     /// The job an owner is on.

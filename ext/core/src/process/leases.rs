@@ -65,6 +65,10 @@ impl Process {
             return;
         };
         let host = self.host(connection, descriptor);
+        // Until now the pool's host was an address out of its configuration, or another server.
+        if let Some(known) = self.mirror(|mirror| mirror.host_of(connection)) {
+            self.hosts.moved(&known, &host);
+        }
         let epoch_raised = self.hosts.epoch(&host).1;
         self.mirror(|mirror| {
             let socket = Socket {
@@ -98,16 +102,21 @@ impl Process {
     }
 
     fn evidence(&self, connection: u64, returned: &Returned, now: Instant) {
-        let (Some(socket), Some(lease)) = (&returned.socket, &returned.lease) else {
+        let Some(lease) = &returned.lease else {
             return;
         };
-        let Some(incident) = self.hosts.evidence(&socket.host, socket.opened_after, lease.since, now) else {
+        // A driver without a socket has only its pool's host, and time, to tell by.
+        let Some(host) = self.mirror(|mirror| mirror.host_of(connection)) else {
+            return;
+        };
+        let opened_after = returned.socket.as_ref().and_then(|socket| socket.opened_after);
+        let Some(incident) = self.hosts.evidence(&host, opened_after, lease.since, now) else {
             return;
         };
         self.notify(Notice {
             name: "incident.closed".to_owned(),
             pool: self.mirror(|mirror| mirror.pool_of(connection)),
-            host: Some(socket.host.to_string()),
+            host: Some(host.to_string()),
             seconds: Some(incident.seconds()),
             count: Some(incident.faults),
             ..Notice::default()
