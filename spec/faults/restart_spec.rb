@@ -10,22 +10,22 @@ RSpec.describe "A restart of the server", :database do
   # Five workers that have each used a connection, the restart, then six jobs each.
   def errors_after_restart(mode, job)
     used = Queue.new
-    go = Queue.new
+    start = Queue.new
     errors = Queue.new
-    threads = Array.new(workers) { Thread.new { work(used, go, errors, job) } }
+    threads = Array.new(workers) { Thread.new { work(used, start, errors, job) } }
     wait_until { used.size == workers && writing_pool.stat[:busy].zero? }
     primary.restart(mode: mode)
-    workers.times { go << true }
+    workers.times { start << true }
     threads.each(&:join)
     Array.new(errors.size) { errors.pop }
   end
 
-  def work(used, go, errors, job)
+  def work(used, start, errors, job)
     hold.select_value("SELECT 1")
     used << true
     wait_until { used.size == workers }
     Poolkeeper.release
-    go.pop
+    start.pop
     jobs.times { attempt(errors, &job) }
   end
 

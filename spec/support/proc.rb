@@ -5,6 +5,9 @@ module Support
   #
   # @note Inside `module Support`, Ruby's own class is `::Proc`.
   module Proc
+    # A TCP socket's state in the kernel's tables.
+    ESTABLISHED = /\A01\z/
+
     module_function
 
     # @param pid [Integer, String]
@@ -24,13 +27,13 @@ module Support
       remote_inodes(port, pid).count { |inode| held.include?("socket:[#{inode}]") }
     end
 
-    # Counts the connections to a remote port that the other side has not closed, as far as the kernel here knows.
+    # Counts the same sockets, but only those that the other side has not closed, as far as the kernel here knows.
     #
     # @param port [Integer]
     # @return [Integer]
     def open_to(port)
-      remote = format(":%04X 01", port)
-      %w[tcp tcp6].sum { |table| File.foreach("/proc/net/#{table}").count { |line| line.include?(remote) } }
+      held = fds.values
+      remote_inodes(port, "self", ESTABLISHED).count { |inode| held.include?("socket:[#{inode}]") }
     end
 
     # @return [Hash{Integer => String}] thread id => name, of native threads too
@@ -58,7 +61,7 @@ module Support
     end
     private_class_method :thread_name
 
-    def remote_inodes(port, pid)
+    def remote_inodes(port, pid, states = //)
       suffix = format(":%04X", port)
       %w[tcp tcp6].flat_map do |table|
         path = "/proc/#{pid}/net/#{table}"
@@ -66,7 +69,7 @@ module Support
         next [] unless File.exist?(path)
 
         lines = File.readlines(path).drop(1).map(&:split)
-        lines.select { |fields| fields[2].end_with?(suffix) }.map { |fields| fields[9] }
+        lines.select { |fields| fields[2].end_with?(suffix) && states.match?(fields[3]) }.map { |fields| fields[9] }
       end
     end
     private_class_method :remote_inodes

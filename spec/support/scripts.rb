@@ -27,7 +27,7 @@ module Support
     RUBY
 
     # `terminate` ends the backends of a server's other clients, and waits until their processes are gone.
-    TERMINATE = <<~RUBY.freeze
+    TERMINATE = <<~RUBY
       require "pg"
       def terminate(config = eval(ENV.fetch("DATABASE")))
         config = config.transform_keys(&:to_sym)

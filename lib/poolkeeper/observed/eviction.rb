@@ -54,7 +54,8 @@ module Poolkeeper
 
         def idle?(pool, adapter)
           !pool.discarded? && !Transactions.pinned?(pool) && !Driver.in_process?(adapter) &&
-            pool.num_waiting_in_queue.zero? && !adapter.in_use? && pool.connections.any? { |other| other.equal?(adapter) }
+            pool.num_waiting_in_queue.zero? && !adapter.in_use? &&
+            pool.connections.any? { |other| other.equal?(adapter) }
         end
 
         def remove(pool, adapter)

@@ -90,8 +90,8 @@ module Poolkeeper
         leak(adapter, pool, seconds)
       end
 
-      # A test's connection, a holder of LISTEN or of an advisory lock, or one that with_connection has lent and will take
-      # back: told once, and left alone.
+      # A test's connection, a holder of LISTEN or of an advisory lock, or one that with_connection has lent and will
+      # take back: told once, and left alone.
       def keep(number, pool, seconds, reason)
         if Mirror._keep(number)
           count(pool, "kept")
@@ -192,7 +192,7 @@ module Poolkeeper
       end
 
       # A checkin callback raised, so the pool has not taken the connection back. Its slot must not be lost: it leaves
-      # the pool, unless somebody waits, for whom `remove` would connect on this thread; then it is checked in once more.
+      # the pool, unless somebody waits, for whom `remove` would connect on this thread; then it is checked in again.
       def give_up(adapter, pool)
         pool.synchronize do
           adapter.lease unless adapter.in_use?
