@@ -132,7 +132,7 @@ RSpec.describe "Many threads", :database do
       "flush!" => ->(pool, _mine) { pool.flush! },
       "reap" => ->(pool, _mine) { pool.reap },
       "throw_away!" => ->(_pool, mine) { mine.throw_away! },
-      "remove" => ->(pool, mine) { pool.remove(mine) && mine.disconnect! },
+      "remove" => ->(pool, mine) { [pool.remove(mine), mine.disconnect!] },
       "release_connection" => ->(pool, _mine) { pool.release_connection } }.each do |name, act|
       it "#{name}, the mirror has what the pool has" do
         act.call(pool, @mine)

@@ -16,26 +16,36 @@ module Poolkeeper
         # Before ActiveRecord looks at a connection it lends: the lease begins. A connection that is condemned, or whose
         # transaction nobody owns, is shut down here, and the adapter connects anew; later it would be too late on 6.1
         # and 7.0.
+        #
+        # Only what is masked may rescue what is not its own: a Timeout that arrives meanwhile has to get through.
         def before(adapter)
-          number = adapter.instance_variable_get(Adapters::NUMBER) || Adapters.enlist(adapter)
-          look = Mirror._checkout(number, adapter.owner.object_id, Owner.fiber)
-          freshen(adapter, number, look) unless look.zero? && clean?(adapter)
-        rescue StandardError => e
-          Log.rescued("looking at a connection at checkout", Interrupts.pass(e))
+          number = adapter.instance_variable_get(Adapters::NUMBER)
+          look = number ? Mirror._checkout(number, adapter.owner.object_id, Owner.fiber) : UNKNOWN
+          masked("looking at a connection at checkout") { freshen(adapter, number, look) } unless fine?(adapter, look)
+        rescue InternalError => e
+          Log.rescued("looking at a connection at checkout", e)
         end
 
         # After a connection went back: the lease ends, and its socket enters the watch if it is a new one.
         def after(adapter)
           number = adapter.instance_variable_get(Adapters::NUMBER)
           Mirror._checkin(number, Driver.descriptor(adapter)) if number
-        rescue StandardError => e
-          Log.rescued("looking at a connection at checkin", Interrupts.pass(e))
+        rescue InternalError => e
+          Log.rescued("looking at a connection at checkin", e)
         end
 
         private
 
-        def clean?(adapter)
-          return false if adapter.open_transactions.positive?
+        def masked(doing)
+          Thread.handle_interrupt(Object => :never) do
+            yield
+          rescue StandardError => e
+            Log.rescued(doing, e)
+          end
+        end
+
+        def fine?(adapter, look)
+          return false unless look.zero? && adapter.open_transactions.zero?
 
           state = Driver.state(adapter)
           state.nil? || state == Driver::IDLE

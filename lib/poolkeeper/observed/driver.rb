@@ -10,8 +10,20 @@ module Poolkeeper
       # libpq's transaction states: 0 idle, 1 active, 2 in a transaction, 3 in a failed one, 4 connection lost.
       IDLE = 0
       LOST = 4
-      # What drivers raise when they are asked about a connection that is closed.
-      CLOSED = %w[PG::ConnectionBad Mysql2::Error].freeze
+      # The drivers whose `socket` is the number of a descriptor.
+      SOCKETS = %w[PG::Connection Mysql2::Client].freeze
+
+      # What drivers raise when they are asked about a connection that is closed. By name, for they need not be there;
+      # and nothing else is rescued, for it may be an interrupt on its way through.
+      module Closed
+        NAMES = %w[PG::ConnectionBad Mysql2::Error Mysql2::Error::ConnectionError].freeze
+
+        def self.===(error)
+          NAMES.include?(error.class.name)
+        end
+      end
+
+      @sockets = {}.compare_by_identity
 
       class << self
         # To be asked once ActiveRecord is there: adapters that verify lazily (7.1 and later) renamed the variable.
@@ -31,22 +43,16 @@ module Poolkeeper
         # @return [Integer] the descriptor of the connection's socket, or {NONE}
         def descriptor(adapter)
           raw = adapter.instance_variable_get(@variable)
-          return NONE unless raw.respond_to?(:socket)
-
-          number = raw.socket
-          number.is_a?(Integer) ? number : NONE
-        rescue StandardError => e
-          Log.rescued("asking for a socket", Interrupts.pass(e)) unless CLOSED.include?(e.class.name)
+          socket?(raw.class) ? raw.socket : NONE
+        rescue Closed
           NONE
         end
 
-        # @return [Integer, nil] libpq's transaction state; nil where the driver cannot tell
+        # @return [Integer, nil] libpq's transaction state; nil where the driver cannot tell, or has nothing to tell of
         def state(adapter)
           raw = adapter.instance_variable_get(@variable)
           raw.transaction_status if raw.respond_to?(:transaction_status)
-        rescue StandardError => e
-          # Closed by `disconnect!`: there is nothing left to tell of.
-          Log.rescued("asking for a transaction", Interrupts.pass(e)) unless CLOSED.include?(e.class.name)
+        rescue Closed
           nil
         end
 
@@ -65,6 +71,16 @@ module Poolkeeper
           adapter.disconnect!
           number = Adapters.number(adapter)
           Mirror._dropped(number) if number
+        end
+
+        private
+
+        # Remembered by class: a program has two or three of them.
+        def socket?(type)
+          known = @sockets[type]
+          return known unless known.nil?
+
+          @sockets[type] = type.ancestors.any? { |ancestor| SOCKETS.include?(ancestor.name) }
         end
       end
     end

@@ -41,15 +41,18 @@ module Poolkeeper
         # Leased and removed inside one synchronize, for a connection that is leased but still in the queue would be
         # lent to the next checkout, which then fails. Not while somebody waits: `remove` would connect for him, here.
         # Not in a pool with a pinned connection.
+        # And in one piece: an interrupt in the middle would leave it leased to nobody.
         def take(pool, adapter)
-          taken = pool.synchronize do
-            idle?(pool, adapter) && yield && Poolkeeper.config.act? && remove(pool, adapter)
-          end
-          return false unless taken
+          Thread.handle_interrupt(Object => :never) do
+            taken = pool.synchronize do
+              idle?(pool, adapter) && yield && Poolkeeper.config.act? && remove(pool, adapter)
+            end
+            next false unless taken
 
-          Driver.drop(adapter)
-          Mirror._forget(Adapters.number(adapter)) if Adapters.number(adapter)
-          true
+            Driver.drop(adapter)
+            Mirror._forget(Adapters.number(adapter)) if Adapters.number(adapter)
+            true
+          end
         end
 
         def idle?(pool, adapter)
@@ -75,6 +78,7 @@ module Poolkeeper
         end
 
         def settle(pool)
+          Pools.register(pool)
           pool.synchronize do
             next if pool.discarded?
 

@@ -19,26 +19,35 @@ module Poolkeeper
         # A checkout would give the fixture's own connection, and its transaction is not ours to end.
         return true if Transactions.pinned?(@pool)
 
-        # Whatever mask the caller has: this thread can be ended.
-        attempt = Thread.new { Thread.handle_interrupt(Object => :immediate) { answer } }
-        attempt.report_on_exception = false
-        unless attempt.join((deadline - now).clamp(0, LONGEST))
-          sever(attempt)
-          raise ConnectionError, "#{name}: no answer within the timeout; is the server reachable, and the pool free? " \
-                                 "#{numbers}"
-        end
-        attempt.value
-      rescue StandardError => e
-        raise e if e.is_a?(ConnectionError)
-
-        raise ConnectionError, "#{name}: no connection that answers (#{Log.describe(e)}); #{numbers}"
+        # On a thread of its own, for a checkout that waits cannot be left in order from outside; and one that can be
+        # ended, whatever mask the caller has.
+        attempt = Thread.new { Thread.handle_interrupt(Object => :immediate) { outcome } }
+        conclude(attempt.join((deadline - now).clamp(0, LONGEST)) && attempt.value)
+      ensure
+        # Also where the caller was interrupted: an attempt that lives on would keep its connection.
+        sever(attempt) if attempt&.alive?
       end
 
       private
 
-      # On a thread of its own, for a checkout that waits cannot be left in order from outside.
+      # @return [true, Exception] that it answered, or why not
+      def outcome
+        answer
+      rescue StandardError => e
+        e
+      end
+
+      def conclude(outcome)
+        return true if outcome.equal?(true)
+        raise ConnectionError, "#{name}: no connection that answers (#{Log.describe(outcome)}); #{numbers}" if outcome
+
+        raise ConnectionError, "#{name}: no answer within the timeout; is the server reachable, and the pool free? " \
+                               "#{numbers}"
+      end
+
       def answer
-        @adapter = @pool.checkout
+        # Between the checkout and the assignment nothing may come, or nobody would give the connection back.
+        Thread.handle_interrupt(Object => :on_blocking) { @adapter = @pool.checkout }
         @adapter.select_value("SELECT 1")
         true
       ensure
