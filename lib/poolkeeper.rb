@@ -100,7 +100,8 @@ module Poolkeeper
       release
     end
 
-    # Whether no incident is open on a host that a pool of writers uses. Does no I/O: for a readiness probe.
+    # Whether no incident is open on a host that a pool of writers uses. Does no I/O: for a readiness probe. The last
+    # fault counts for 30 seconds, so that a process which is sent no work because of it gets to find out.
     #
     # @return [Boolean]
     def healthy?

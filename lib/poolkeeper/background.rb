@@ -4,8 +4,8 @@ module Poolkeeper
   # The one Ruby thread of poolkeeper: it waits without the GVL for what the core has to tell, evicts idle condemned
   # connections, and carries events to their subscribers.
   module Background
-    # How long one wait lasts when nothing happens, in seconds; then the mirror forgets what has gone without a word.
-    WAIT = 10.0
+    # How often the mirror forgets what has gone without a word, in seconds.
+    TIDY = 10.0
 
     @starting = Mutex.new
 
@@ -36,10 +36,21 @@ module Poolkeeper
       end
 
       def run
-        loop { carry(Notices._next(WAIT)) }
+        tidied = now
+        loop do
+          carry(Notices._next(TIDY))
+          next if now - tidied < TIDY
+
+          carry(:tidy)
+          tidied = now
+        end
       rescue InternalError => e
         # Started again by the next connection or release that needs it.
         Log.line(:error, "the poolkeeper thread ends: #{Log.describe(e)}")
+      end
+
+      def now
+        ::Process.clock_gettime(::Process::CLOCK_MONOTONIC)
       end
 
       def carry(event)
@@ -49,7 +60,7 @@ module Poolkeeper
           Poolkeeper.events.carry(event)
           # A subscriber may have used a database.
           Handler.release(:discard)
-        else Observed::Walk.tidy
+        when :tidy then Observed.observing? && Observed::Walk.tidy
         end
       rescue Exception => e # rubocop:disable Lint/RescueException -- one event must not end the carrying of the rest
         Log.line(:error, "carrying an event: #{Log.describe(e)}")

@@ -75,7 +75,7 @@ module Poolkeeper
 
     # A forked node starts clean.
     def on_swarm_node_after_fork(_event)
-      Handler.call("starting clean after a fork", nil) { Core._forked }
+      Handler.call("starting clean after a fork", nil) { ForkHook.child }
       nil
     end
 

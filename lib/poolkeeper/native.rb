@@ -13,8 +13,18 @@ module Poolkeeper
   module ForkHook
     def _fork
       pid = super
-      Core._forked if pid.zero?
+      ForkHook.child if pid.zero?
       pid
+    end
+
+    # Does not go through `_fork`.
+    def daemon(...)
+      super.tap { ForkHook.child }
+    end
+
+    # Starts clean; harmless when called again, and in a process that has not forked.
+    def self.child
+      Core._forked and Observed::Pools.forget(Observed::Pools.numbers)
     end
   end
 

@@ -6,10 +6,11 @@ use poolkeeper_core::process;
 use crate::guard::guarded;
 use magnus::Module;
 
-fn forked(ruby: &Ruby) -> Result<(), Error> {
+/// Starts clean in a forked child; answers whether this is one that had not done so yet.
+fn forked(ruby: &Ruby) -> Result<bool, Error> {
     guarded(ruby, || {
-        process::forked();
-        Ok(())
+        let inherited = process::current();
+        Ok(!std::ptr::eq(inherited, process::forked()))
     })
 }
 

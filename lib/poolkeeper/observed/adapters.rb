@@ -29,8 +29,10 @@ module Poolkeeper
 
         # @return [Array] the pools that hold adapters we have met: some are in no handler that this thread knows of
         def pools
-          pools = @by_number.values.map(&:pool).uniq
-          pools.select { |pool| pool.respond_to?(:checkout) && !pool.discarded? && pool.connections.any? }
+          @by_number.values.map(&:pool).uniq.select do |pool|
+            # Not `connections`: it takes the pool's lock, and whoever asks may hold another's.
+            pool.respond_to?(:checkout) && pool.instance_variable_get(:@connections)&.any?
+          end
         end
 
         # @return [Object, nil] the adapter with a number, unless it is gone

@@ -42,7 +42,10 @@ module Poolkeeper
 
         # Under each pool's lock, so that an idle connection's descriptor stays its own while it is looked at.
         def each_connection
-          (Pools.all | Adapters.pools).reject(&:discarded?).each do |pool|
+          pools = (Pools.all | Adapters.pools).reject(&:discarded?)
+          # Before any lock is taken: to find a name for a pool the others are looked at.
+          pools.map { |pool| Pools.register(pool) }
+          pools.each do |pool|
             pool.synchronize do
               pool.connections.each { |adapter| yield adapter, Adapters.enlist(adapter) } unless pool.discarded?
             end

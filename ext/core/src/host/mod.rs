@@ -20,6 +20,8 @@ const BURST_SOCKETS: usize = 3;
 /// A socket from before an incident proves only after this time of peace that the server is back: while a server shuts
 /// down, some of its connections still answer for a moment.
 const PEACE: Duration = Duration::from_secs(1);
+/// For so long the last fault of an open incident speaks against a host that nobody uses.
+const MEMORY: Duration = Duration::from_secs(30);
 /// Hosts without an incident are forgotten beyond this number.
 const LIMIT: usize = 256;
 
@@ -135,6 +137,17 @@ impl Hosts {
         self.open_incidents.load(Ordering::SeqCst) > 0
     }
 
+    /// Whether an incident on a host has had a fault of late. Only work can tell that a server is back, and whoever is
+    /// kept from working because of an old fault would never find out.
+    pub fn failing(&self, name: &str, now: Instant) -> bool {
+        let recent = |incident: &Incident| now.duration_since(incident.last_fault_at) < MEMORY;
+        let hosts = lock(&self.by_name);
+        hosts
+            .get(name)
+            .and_then(|host| host.incident.as_ref())
+            .is_some_and(recent)
+    }
+
     /// Whether an incident is open on a host.
     pub fn in_incident(&self, name: &str) -> bool {
         self.any_incident()
@@ -172,6 +185,15 @@ mod tests {
         assert_eq!((closed.faults, closed.seconds()), (2, 0.02));
         assert!(!hosts.any_incident());
         assert!(hosts.evidence(&host(), Some(soon), soon, soon).is_none());
+    }
+
+    #[test]
+    fn a_fault_speaks_against_a_host_that_nobody_uses_for_a_while_only() {
+        let (hosts, start) = (Hosts::default(), Instant::now());
+        hosts.fault(&host(), Fault::Dead, start);
+        assert!(hosts.failing(&host(), start + Duration::from_secs(29)));
+        assert!(!hosts.failing(&host(), start + Duration::from_secs(31)));
+        assert!(hosts.in_incident(&host()));
     }
 
     #[test]

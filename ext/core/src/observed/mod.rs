@@ -156,7 +156,7 @@ impl Mirror {
             return;
         };
         if let Some(old) = entry.socket.take() {
-            self.by_identity.remove(&old.identity);
+            forget_identity(&mut self.by_identity, old.identity, connection);
         }
         entry.condemned = None;
         if let Some(socket) = &socket {
@@ -344,7 +344,7 @@ impl Mirror {
     pub fn forget(&mut self, connection: u64) {
         self.lease_ended(connection);
         if let Some(socket) = self.connections.remove(&connection).and_then(|entry| entry.socket) {
-            self.by_identity.remove(&socket.identity);
+            forget_identity(&mut self.by_identity, socket.identity, connection);
         }
     }
 
@@ -401,6 +401,13 @@ fn owner_of(owners: &mut FxHashMap<OwnerId, Owner>, owner: OwnerId, now: Instant
         owners.retain(|_, owner| !owner.leases.is_empty());
     }
     owners.entry(owner).or_insert_with(|| Owner::new(now))
+}
+
+/// The same socket may have come under another number since: that one's hang-up is not to be lost.
+fn forget_identity(by_identity: &mut FxHashMap<Identity, u64>, identity: Identity, connection: u64) {
+    if by_identity.get(&identity) == Some(&connection) {
+        by_identity.remove(&identity);
+    }
 }
 
 fn forget_lease(owners: &mut FxHashMap<OwnerId, Owner>, owner: OwnerId, connection: u64) {

@@ -105,7 +105,7 @@ impl Process {
         condemned
     }
 
-    /// Whether no incident is open on a host that a pool of writers uses.
+    /// Whether no incident with a recent fault is open on a host that a pool of writers uses.
     pub fn healthy(&self) -> bool {
         if !self.hosts.any_incident() {
             return true;
@@ -114,7 +114,8 @@ impl Process {
             let writing = mirror.pools().filter(|(_, pool)| !pool.description.replica);
             writing.map(|(_, pool)| pool.host.clone()).collect()
         });
-        !hosts.iter().any(|host| self.hosts.in_incident(host))
+        let now = Instant::now();
+        !hosts.iter().any(|host| self.hosts.failing(host, now))
     }
 }
 
