@@ -24,10 +24,17 @@ module Switches
 
     def rule_block
       replace(Poolkeeper::Observed::Transactions, :block_alive?) { |_| false }
+      rule_lent
     end
 
     def rule_fiber
       replace(Poolkeeper::Observed::Transactions, :block_alive?) { |_| on_stack?("within_new_transaction") }
+      rule_lent
+    end
+
+    # From 7.2 on a transaction block borrows its connection, so this rule stands behind the others.
+    def rule_lent
+      replace(Poolkeeper::Observed::Transactions, :lent?) { |_| false }
     end
 
     def rule_raw_checkout
@@ -42,7 +49,7 @@ module Switches
     end
 
     def check_at_checkout
-      replace(Poolkeeper::Observed::Callbacks, :freshen) { |*| nil }
+      replace(Poolkeeper::Observed::Callbacks, :reason_to_drop) { |*| nil }
     end
 
     def eviction

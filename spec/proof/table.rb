@@ -37,6 +37,8 @@ module Proof
      "by a release in another fiber of the thread", /expected: (0|2)\s+got: 1/],
     ["13 a fixture", "rule_fixture", "integration/transactions_spec", "its transaction may not be joined",
      /expected: 0\s+got: 1/],
+    ["13 a borrowed connection", "rule_lent", "integration/wrap_spec", "a block that has borrowed a connection",
+     /expected not|equal/],
     ["13 a raw checkout from before", "rule_raw_checkout", "integration/release_spec",
      "stays where it was taken before", /expected|Cannot expire/],
     ["13 another owner's lease", "idle_only", "integration/eviction_spec", "stay where another owner has them",
