@@ -10,6 +10,9 @@ task :compile do
   chdir(build, verbose: false) do
     sh RbConfig.ruby, File.join(root, "ext", "poolkeeper", "extconf.rb"), verbose: false
     sh "make", verbose: false
-    cp "poolkeeper.#{RbConfig::CONFIG["DLEXT"]}", File.join(root, "lib", "poolkeeper"), verbose: false
+    # Renamed into its place: a process that has the old one mapped would crash if it were written over.
+    library = File.join(root, "lib", "poolkeeper", "poolkeeper.#{RbConfig::CONFIG["DLEXT"]}")
+    cp File.basename(library), "#{library}.new", verbose: false
+    mv "#{library}.new", library, verbose: false
   end
 end

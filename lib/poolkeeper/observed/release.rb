@@ -24,7 +24,7 @@ module Poolkeeper
           Walk.check(@context)
           numbers = held_numbers
         end
-        count = numbers.sum { |number| guarded(number) { |adapter, pool| release(number, adapter, pool) } }
+        count = release_all(numbers)
         # A release that failed somewhere has ended no piece of work: what is left is not "from before".
         Mirror._released(@owner) unless @failed
         count
@@ -46,6 +46,19 @@ module Poolkeeper
 
       def held_numbers
         Mirror._leases(@owner)
+      end
+
+      # Each has its turn even where something unwinds through here: Timeout throws, which no rescue sees, and the
+      # connection locks of 6.1 and 7.0 let it in whatever mask is set around them.
+      def release_all(numbers)
+        return 0 if numbers.empty?
+
+        begin
+          first = guarded(numbers.first) { |adapter, pool| release(numbers.first, adapter, pool) }
+        ensure
+          rest = release_all(numbers.drop(1))
+        end
+        first + rest
       end
 
       # One pool that raises (checkin callbacks are the application's) must not keep the others from being released.
@@ -186,9 +199,11 @@ module Poolkeeper
 
       def check_in(adapter, pool)
         raw?(adapter, pool) ? pool.checkin(adapter) : pool.release_connection
+        given_back = true
       rescue StandardError, ::SignalException => e
         failed("giving a connection back", e)
-        give_up(adapter, pool)
+      ensure
+        give_up(adapter, pool) unless given_back
       end
 
       # A checkin callback raised, so the pool has not taken the connection back. Its slot must not be lost: it leaves
