@@ -70,11 +70,13 @@ fn condemned(ruby: &Ruby, connection: u64) -> Result<Option<&'static str>, Error
     })
 }
 
-/// nil where the owner holds nothing; else its connections, behind true where a full walk is due.
+/// nil where the owner holds nothing, false where no pool is known; else its connections, behind true where a full walk
+/// is due.
 fn held(ruby: &Ruby, owner: u64) -> Result<Value, Error> {
     guarded(ruby, || {
         let held = process::current().mirror(|mirror| mirror.held(owner, Instant::now()));
         Ok(match held {
+            Held::Unknown => false.into_value_with(ruby),
             Held::Nothing => ruby.qnil().into_value_with(ruby),
             Held::These(connections) => (false, connections).into_value_with(ruby),
             Held::Walk(connections) => (true, connections).into_value_with(ruby),
