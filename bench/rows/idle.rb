@@ -78,14 +78,18 @@ module Bench
 
     # How often the thread that waits for hang-ups has run.
     def switches
-      tasks = Dir.children("/proc/self/task").select do |task|
-        File.read("/proc/self/task/#{task}/comm").chomp == "poolkeeper-io"
-      end
-      raise "no thread waits for hang-ups" if tasks.empty?
-
+      # A thread gives itself its name, when it has got its first turn.
+      tasks = Support.wait_until(message: "the thread that waits for hang-ups") { named("poolkeeper-io") }
       tasks.sum do |task|
         File.read("/proc/self/task/#{task}/status").scan(/voluntary_ctxt_switches:\s+(\d+)/).flatten.sum(&:to_i)
       end
+    end
+
+    def named(name)
+      tasks = Dir.children("/proc/self/task").select do |task|
+        File.read("/proc/self/task/#{task}/comm").chomp == name
+      end
+      tasks if tasks.any?
     end
 
     def evictions(node, child, gvl, pings)

@@ -52,10 +52,29 @@ pub struct Queue {
     waker: OnceCell<Waker>,
 }
 
+/// Two queues: subscribers and loggers give up the GVL, and beside a busy thread each time costs its slice of 100 ms. A
+/// connection that is to leave its pool does not wait for them.
 #[derive(Default)]
 struct Waiting {
-    events: VecDeque<Event>,
+    evictions: VecDeque<u64>,
+    notices: VecDeque<Box<Notice>>,
     dropped: u64,
+}
+
+impl Waiting {
+    fn add(&mut self, event: Event) {
+        self.dropped += match event {
+            Event::Evict(connection) => bounded(&mut self.evictions, connection),
+            Event::Notice(notice) => bounded(&mut self.notices, notice),
+        };
+    }
+}
+
+/// Adds to a queue, and answers how many of the oldest were dropped for it.
+fn bounded<T>(queue: &mut VecDeque<T>, value: T) -> u64 {
+    let dropped = queue.len() >= LIMIT && queue.pop_front().is_some();
+    queue.push_back(value);
+    u64::from(dropped)
 }
 
 impl Queue {
@@ -67,22 +86,17 @@ impl Queue {
 
     /// Adds an event; drops the oldest one where the queue is full.
     pub fn push(&self, event: Event) {
-        {
-            let mut waiting = lock(&self.waiting);
-            if waiting.events.len() >= LIMIT {
-                waiting.events.pop_front();
-                waiting.dropped += 1;
-            }
-            waiting.events.push_back(event);
-        }
+        lock(&self.waiting).add(event);
         if let Some(wake) = self.waker.get() {
             wake();
         }
     }
 
-    /// Takes the oldest event.
+    /// Takes the oldest event: evictions first.
     pub fn pop(&self) -> Option<Event> {
-        lock(&self.waiting).events.pop_front()
+        let mut waiting = lock(&self.waiting);
+        let eviction = waiting.evictions.pop_front().map(Event::Evict);
+        eviction.or_else(|| waiting.notices.pop_front().map(Event::Notice))
     }
 
     /// How many events were dropped because nobody drained the queue.
@@ -104,6 +118,16 @@ mod tests {
         }
         assert_eq!(queue.dropped(), 10);
         assert_eq!(queue.pop(), Some(Event::Evict(10)));
+    }
+
+    #[test]
+    fn evictions_do_not_wait_for_notices() {
+        let queue = Queue::default();
+        queue.push(Event::Notice(Box::default()));
+        queue.push(Event::Evict(1));
+        assert_eq!(queue.pop(), Some(Event::Evict(1)));
+        assert_eq!(queue.pop(), Some(Event::Notice(Box::default())));
+        assert_eq!(queue.pop(), None);
     }
 
     #[test]
