@@ -35,6 +35,12 @@ module Bench
     end
 
     # @param values [Array<Numeric>]
+    # @return [Numeric] that of the quietest tenth: what rounds cost while nobody else used the cores and their caches
+    def quiet(values)
+      values.sort[values.size / 10]
+    end
+
+    # @param values [Array<Numeric>]
     # @return [String] the middle half: how far rounds lay apart
     def spread(values, digits = 0)
       sorted = values.sort

@@ -17,10 +17,9 @@ module Poolkeeper
         end
       end
 
-      # With nothing held this is one look-up, whatever the number of pools. No block may stand in here: its variables
-      # would double the price of that.
-      def release(leaks)
-        held = Mirror._held(Owner.current)
+      # @param held [Array, false, nil] what {Mirror._held} answered: nil where nothing is held. No block may stand in
+      #   here: its variables would double the price of releasing nothing.
+      def release(leaks, held = Mirror._held(Owner.current))
         held.nil? ? 0 : release_held(leaks, held)
       rescue InternalError => e
         Log.rescued("releasing", e)
@@ -73,7 +72,7 @@ module Poolkeeper
 
       private
 
-      # `held` is false as long as no pool is known: ActiveRecord may have come since.
+      # `held` is false as long as nothing is observed: ActiveRecord may have come since.
       def release_held(leaks, held)
         release = nil
         count = call("releasing", 0) do

@@ -44,6 +44,7 @@ module Poolkeeper
         Background.ensure_running
         # Where this fails, as in a handler of signals that may take no lock, the next call begins again.
         Walk.seed
+        Mirror._observe
         @observing = true
       end
     end

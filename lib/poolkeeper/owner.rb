@@ -6,7 +6,8 @@ module Poolkeeper
     class << self
       # @return [Integer] the number of the present owner; never used for another one
       def current
-        context.object_id
+        # As {context}, written again here because releasing nothing is mostly this.
+        (@state && @state.isolation_level == :fiber ? Fiber.current : Thread.current).object_id
       end
 
       # @return [Thread, Fiber] what ActiveRecord names as the owner of a connection that is taken here

@@ -11,7 +11,7 @@ module Switches
     private
 
     def release
-      replace(Poolkeeper::Handler, :release) { |_leaks| 0 }
+      replace(Poolkeeper::Handler, :release) { |*| 0 }
     end
 
     def discard

@@ -70,9 +70,16 @@ module Support
       pools.each do |pool|
         pool.disconnect! unless pool.discarded?
       end
+      settle_incidents unless Poolkeeper.healthy?
       Models.disconnect
       # As the poolkeeper thread does every ten seconds.
       Poolkeeper::Observed::Walk.tidy
+    end
+
+    # One example's incident is not the next one's: a connection opened after it ends it.
+    def settle_incidents
+      writing_pool.with_connection { |adapter| adapter.select_value("SELECT 1") }
+      writing_pool.disconnect!
     end
 
     # @return [Array<ActiveRecord::ConnectionAdapters::ConnectionPool>] every pool

@@ -70,17 +70,27 @@ fn condemned(ruby: &Ruby, connection: u64) -> Result<Option<&'static str>, Error
     })
 }
 
-/// nil where the owner holds nothing, false where no pool is known; else its connections, behind true where a full walk
+/// nil where the owner holds nothing, false where nothing is observed yet; else its connections, behind true where a full walk
 /// is due.
 fn held(ruby: &Ruby, owner: u64) -> Result<Value, Error> {
     guarded(ruby, || {
-        let held = process::current().mirror(|mirror| mirror.held(owner, Instant::now()));
+        let process = process::current();
+        if !process.observing() {
+            return Ok(false.into_value_with(ruby));
+        }
+        let held = process.mirror(|mirror| mirror.held(owner, Instant::now()));
         Ok(match held {
-            Held::Unknown => false.into_value_with(ruby),
             Held::Nothing => ruby.qnil().into_value_with(ruby),
             Held::These(connections) => (false, connections).into_value_with(ruby),
             Held::Walk(connections) => (true, connections).into_value_with(ruby),
         })
+    })
+}
+
+fn observe(ruby: &Ruby) -> Result<(), Error> {
+    guarded(ruby, || {
+        process::checked().observe();
+        Ok(())
     })
 }
 
@@ -272,6 +282,7 @@ pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
     mirror.define_singleton_method("_settle", function!(settle, 2))?;
     mirror.define_singleton_method("_condemned", function!(condemned, 1))?;
     mirror.define_singleton_method("_held", function!(held, 1))?;
+    mirror.define_singleton_method("_observe", function!(observe, 0))?;
     mirror.define_singleton_method("_leases", function!(leases, 1))?;
     mirror.define_singleton_method("_lease", function!(lease, 1))?;
     mirror.define_singleton_method("_released", function!(released, 1))?;

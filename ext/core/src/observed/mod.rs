@@ -27,8 +27,6 @@ const OWNERS: usize = 1_024;
 /// What a release has to look at.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Held {
-    /// No pool is known yet, so nothing can be said of anybody.
-    Unknown,
     /// The owner holds nothing.
     Nothing,
     /// The owner holds these connections.
@@ -227,9 +225,6 @@ impl Mirror {
 
     /// What a release of an owner has to look at.
     pub fn held(&mut self, owner: OwnerId, now: Instant) -> Held {
-        if self.pools.is_empty() {
-            return Held::Unknown;
-        }
         let owner = owner_of(&mut self.owners, owner, now);
         if owner.walk_is_due(now) {
             return Held::Walk(owner.leases.clone());

@@ -35,6 +35,7 @@ pub struct Process {
     collecting: Mutex<()>,
     runtime: OnceCell<Option<Runtime>>,
     watch_wanted: AtomicBool,
+    observing: AtomicBool,
     unwatched: AtomicU64,
     successor: OnceRef<'static, Process>,
 }
@@ -85,9 +86,20 @@ impl Process {
             collecting: Mutex::default(),
             runtime: OnceCell::new(),
             watch_wanted: AtomicBool::new(watch_wanted),
+            observing: AtomicBool::new(inherited.is_some_and(Process::observing)),
             unwatched: AtomicU64::new(0),
             successor: OnceRef::new(),
         }))
+    }
+
+    /// From now on the mirror knows of every lease. A forked child goes on observing, from an empty mirror.
+    pub fn observe(&self) {
+        self.observing.store(true, Ordering::Release);
+    }
+
+    /// Whether the mirror knows of every lease; before that nothing can be said of anybody.
+    pub fn observing(&self) -> bool {
+        self.observing.load(Ordering::Acquire)
     }
 
     /// Reads or changes the mirror. Nothing that waits may be done inside.
