@@ -56,7 +56,7 @@ module Bench
 
     def show(name, times, objects)
       quiet, median = [Clock.quiet(times), Clock.median(times)].map { |time| micros(time) }
-      puts format("  %<name>-20s quiet %<quiet>s, median %<median>s, %<objects>d objects", name:, quiet:, median:, objects:)
+      puts "  #{name.ljust(20)} quiet #{quiet}, median #{median}, #{objects} objects"
     end
 
     def micros(nanos)
