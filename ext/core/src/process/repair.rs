@@ -66,9 +66,9 @@ impl Process {
     /// is then judged by its own socket, as its siblings are, for it may have been used with success since.
     fn condemn_failing(&self, pool: u64, owner: OwnerId) -> usize {
         self.mirror(|mirror| {
-            let held = mirror.leases(owner).into_iter();
-            let failing = held.rev().find(|connection| mirror.pool_of(*connection) == Some(pool));
-            usize::from(failing.is_some_and(|connection| mirror.condemn(connection, Condemned::Failed)))
+            usize::from(
+                failing(mirror, pool, owner).is_some_and(|connection| mirror.condemn(connection, Condemned::Failed)),
+            )
         })
     }
 
@@ -129,11 +129,15 @@ fn pools_of(mirror: &Mirror, owner: OwnerId) -> Vec<u64> {
     pools.into_iter().collect()
 }
 
+/// The connection of a pool that an owner took last and still has: the one its error is about.
+fn failing(mirror: &Mirror, pool: u64, owner: OwnerId) -> Option<u64> {
+    let held = mirror.leases(owner).into_iter();
+    held.rev().find(|connection| mirror.pool_of(*connection) == Some(pool))
+}
+
 /// The server that refused: that of the connection the owner holds, else the pool's newest.
 fn failing_host(mirror: &Mirror, pool: u64, owner: OwnerId) -> Option<Arc<str>> {
-    let held = mirror.leases(owner).into_iter();
-    let failing = held.rev().find(|connection| mirror.pool_of(*connection) == Some(pool));
-    failing
+    failing(mirror, pool, owner)
         .and_then(|connection| mirror.host_of(connection))
         .or_else(|| mirror.host_of_pool(pool))
 }

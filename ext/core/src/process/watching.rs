@@ -28,8 +28,8 @@ impl Process {
 
     /// Turns the hang-ups since the last look into marks, evictions and incidents. Never waits.
     ///
-    /// Returns how many there were. Called by the background thread when there are some, and by every checkout: what has arrived in the kernel by
-    /// then is known, however busy the other threads are.
+    /// Returns how many there were. Called by the background thread when there are some, and by every checkout: what has
+    /// arrived in the kernel by then is known, however busy the other threads are.
     pub fn collect(&self) -> usize {
         let Some(Some(watch)) = self.watch.get() else {
             return 0;
