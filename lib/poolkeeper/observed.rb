@@ -38,14 +38,20 @@ module Poolkeeper
         adapter = ::ActiveRecord::ConnectionAdapters::AbstractAdapter
         Driver.follow(adapter)
         Owner.follow(adapter)
-        # Set again they would stand there once, so two threads that get here together do no harm.
-        adapter.set_callback(:checkout, :before, Callbacks, prepend: true)
-        adapter.set_callback(:checkin, :after, Callbacks)
+        learn_leases(adapter)
         Background.ensure_running
         # Where this fails, as in a handler of signals that may take no lock, the next call begins again.
         Walk.seed
         Mirror._observe
         @observing = true
+      end
+
+      # Done again it changes nothing, so two threads that get here together do no harm.
+      def learn_leases(adapter)
+        return adapter.prepend(Hooks) if Driver.lazy?
+
+        adapter.set_callback(:checkout, :before, Callbacks, prepend: true)
+        adapter.set_callback(:checkin, :after, Callbacks)
       end
     end
   end
@@ -55,6 +61,7 @@ require_relative "observed/adapters"
 require_relative "observed/callbacks"
 require_relative "observed/driver"
 require_relative "observed/eviction"
+require_relative "observed/hooks"
 require_relative "observed/pools"
 require_relative "observed/proof"
 require_relative "observed/refusal"

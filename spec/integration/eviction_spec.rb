@@ -86,13 +86,16 @@ RSpec.describe "Connections that the server closes", :database do
   describe "and their healthy neighbours" do
     it "stay: one backend terminated is no restart" do
       warm_up
+      # Of ten: with the example before, it could be one of three.
+      warm_up(pool: ActiveRecord::Base.connected_to(role: :writing, shard: :one) { writing_pool })
       victim, *others = idle.map { |adapter| writing_pool.checkout && adapter }
       pids = [victim, *others].to_h { |adapter| [adapter, backend_of(adapter)] }
       pids.each_key { |adapter| writing_pool.checkin(adapter) }
       primary.terminate([pids[victim]])
       wait_until { writing_pool.connections.size == 4 }
 
-      expect(primary.backends.map(&:pid)).to match_array(pids.values_at(*others))
+      expect(primary.backends.map(&:pid)).to include(*pids.values_at(*others))
+      expect(primary.backends.size).to eq(9)
       expect(Poolkeeper.healthy?).to be(true)
     end
 

@@ -70,13 +70,14 @@ module Support
       pools.each do |pool|
         pool.disconnect! unless pool.discarded?
       end
-      settle_incidents unless Poolkeeper.healthy?
+      settle_incidents
       Models.disconnect
       # As the poolkeeper thread does every ten seconds.
       Poolkeeper::Observed::Walk.tidy
     end
 
-    # One example's incident is not the next one's: a connection opened after it ends it.
+    # One example's incident is not the next one's: nothing is left in the watch, a checkout waits for whoever is still
+    # at work on hang-ups, and a connection opened after an incident ends it.
     def settle_incidents
       writing_pool.with_connection { |adapter| adapter.select_value("SELECT 1") }
       writing_pool.disconnect!

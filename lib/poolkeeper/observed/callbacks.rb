@@ -2,7 +2,8 @@
 
 module Poolkeeper
   module Observed
-    # What ActiveRecord's adapters call on their way out of and into their pool.
+    # What ActiveRecord's adapters call on their way out of and into their pool: through its public callbacks up to 7.0,
+    # from {Hooks} later.
     #
     # Checkin runs under the pool's lock, and both run on the application's thread: nothing here waits, and nothing
     # raises.
@@ -21,7 +22,7 @@ module Poolkeeper
         def before(adapter)
           number = adapter.instance_variable_get(Adapters::NUMBER)
           look = number ? Mirror._checkout(number, adapter.owner.object_id, Owner.fiber) : UNKNOWN
-          masked("looking at a connection at checkout") { freshen(adapter, number, look) } unless fine?(adapter, look)
+          doubt(adapter, number, look) unless fine?(adapter, look)
         rescue InternalError => e
           Log.rescued("looking at a connection at checkout", e)
         end
@@ -32,6 +33,11 @@ module Poolkeeper
           Mirror._checkin(number, Driver.descriptor(adapter)) if number
         rescue InternalError => e
           Log.rescued("looking at a connection at checkin", e)
+        end
+
+        # Something speaks against a connection, or it has never been seen: looked at with more care, before it is lent.
+        def doubt(adapter, number, look)
+          masked("looking at a connection at checkout") { freshen(adapter, number, look) }
         end
 
         private

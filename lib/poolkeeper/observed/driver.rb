@@ -42,7 +42,11 @@ module Poolkeeper
         #
         # @return [Integer] the descriptor of the connection's socket, or {NONE}
         def descriptor(adapter)
-          raw = adapter.instance_variable_get(@variable)
+          socket(adapter.instance_variable_get(@variable))
+        end
+
+        # @return [Integer] the same, of the driver's own object
+        def socket(raw)
           socket?(raw.class) ? raw.socket : NONE
         rescue Closed
           NONE

@@ -110,6 +110,8 @@ impl Hosts {
             return None;
         }
         self.open_incidents.fetch_sub(1, Ordering::SeqCst);
+        // Counted once: what has been explained by this incident is no part of the next.
+        host.hang_ups.clear();
         let mut incident = host.incident.take()?;
         incident.closed_at = Some(now);
         Some(incident)
@@ -226,6 +228,17 @@ mod tests {
         assert!(!hosts.hang_up(&host(), 4, start));
         assert!(!hosts.hang_up(&host(), 4, start));
         assert!(hosts.hang_up(&host(), 4, start));
+    }
+
+    #[test]
+    fn hang_ups_of_an_incident_that_has_ended_count_no_more() {
+        let (hosts, start) = (Hosts::default(), Instant::now());
+        let last = (0..3).map(|_| hosts.hang_up(&host(), 4, start)).last();
+        assert_eq!(last, Some(true));
+        hosts.fault(&host(), Fault::Dead, start);
+        let soon = start + Duration::from_millis(10);
+        assert!(hosts.evidence(&host(), Some(soon), soon, soon).is_some());
+        assert!(!hosts.hang_up(&host(), 4, soon));
     }
 
     #[test]
