@@ -52,9 +52,10 @@ module Poolkeeper
       end
 
       def stats
-        Mirror._stats.to_h do |pool|
-          leases = pool[:leases]
-          [pool.delete(:name), pool.merge(numbers(pool.delete(:number), leases.size))]
+        pools = all_pools.to_h { |pool| [Observed::Pools.number(pool), pool] }
+        Mirror._stats.to_h do |known|
+          pool = pools[known.delete(:number)]
+          [known.delete(:name), known.merge(numbers(pool, known[:leases].size))]
         end
       end
 
@@ -128,8 +129,7 @@ module Poolkeeper
       end
 
       # ActiveRecord's own numbers where the pool is at hand; the mirror's otherwise.
-      def numbers(number, leased)
-        pool = all_pools.find { |candidate| Observed::Pools.number(candidate) == number }
+      def numbers(pool, leased)
         return { size: nil, idle: nil, leased: leased, waiting: nil } unless pool
 
         stat = pool.stat

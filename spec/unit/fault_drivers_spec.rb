@@ -1,23 +1,13 @@
 # frozen_string_literal: true
 
 require "spec_helper"
+require "pg"
+require_relative "../support/errors"
 
 # That the facts of each driver's errors arrive, from real classes as far as this machine has them, else from
 # look-alikes, which the names of the examples then say.
 RSpec.describe Poolkeeper::Fault do
-  def self.loadable?(feature)
-    require feature
-    true
-  rescue LoadError
-    false
-  end
-
-  # The error as a rescue clause gets it: with a backtrace, and what was being handled as its cause.
-  def raised(error, cause: nil)
-    raise error, cause: cause
-  rescue Exception => e # rubocop:disable Lint/RescueException
-    e
-  end
+  include Support::Errors
 
   # A driver's error class under its real name: the real one, or a look-alike with the ancestors that count.
   def driver_class(name, superclass = StandardError, *modules, &body)
@@ -36,7 +26,7 @@ RSpec.describe Poolkeeper::Fault do
 
   let(:gone) { "PQconsumeInput() server closed the connection unexpectedly\n" }
 
-  describe "pg", skip: (loadable?("pg") ? false : "the gem pg is not here") do
+  describe "pg" do
     # Stands in for PG::Result, which only a server can make.
     def answer(type, sqlstate, severity = "ERROR", text = "ERROR:  it failed\n")
       fields = { "C".ord => sqlstate, "V".ord => severity }
@@ -80,7 +70,7 @@ RSpec.describe Poolkeeper::Fault do
     end
   end
 
-  describe "mysql2 (#{loadable?("mysql2") ? "real" : "look-alike"})" do
+  describe "mysql2 (#{Support::Errors.loadable?("mysql2") ? "real" : "look-alike"})" do
     let!(:error_class) do
       driver_class("Mysql2::Error") do
         attr_reader :error_number, :sql_state
@@ -116,7 +106,7 @@ RSpec.describe Poolkeeper::Fault do
     end
   end
 
-  describe "trilogy (#{loadable?("trilogy") ? "real" : "look-alike"})" do
+  describe "trilogy (#{Support::Errors.loadable?("trilogy") ? "real" : "look-alike"})" do
     let!(:error_module) { driver_module("Trilogy::Error") }
     let!(:lost_module) { driver_module("Trilogy::ConnectionError", error_module) }
     let!(:protocol_class) do

@@ -1,27 +1,16 @@
 # frozen_string_literal: true
 
 require "spec_helper"
+require "active_record"
 require "openssl"
+require "pg"
 require "socket"
+require_relative "../support/errors"
 
 # What an error means is tested in Rust, row by row (ext/core/src/fault/tests), the drivers in fault_drivers_spec.rb.
 # Here: chains, where an error was raised, and that no error, however odd, makes it raise.
 RSpec.describe Poolkeeper::Fault do
-  def self.loadable?(feature)
-    require feature
-    true
-  rescue LoadError
-    false
-  end
-
-  loadable?("pg")
-
-  # The error as a rescue clause gets it: with a backtrace, and what was being handled as its cause.
-  def raised(error, cause: nil)
-    raise error, cause: cause
-  rescue Exception => e # rubocop:disable Lint/RescueException
-    e
-  end
+  include Support::Errors
 
   def from(error, *frames)
     error.tap { error.set_backtrace(frames) }
@@ -29,9 +18,8 @@ RSpec.describe Poolkeeper::Fault do
 
   let(:gone) { "PQconsumeInput() server closed the connection unexpectedly\n" }
 
-  describe "ActiveRecord", skip: (loadable?("active_record") ? false : "ActiveRecord is not here") do
+  describe "ActiveRecord" do
     it "passes over the wrapper to the driver's error" do
-      skip "the gem pg is not here" unless defined?(PG)
       refused = PG::ConnectionBad.new("connection to server at \"orders-db\", port 5432 failed: Connection refused\n")
       full = PG::ConnectionBad.new("FATAL:  sorry, too many clients already\n")
 
@@ -43,7 +31,6 @@ RSpec.describe Poolkeeper::Fault do
     end
 
     it "finds the death that an application's error was raised in the rescue of" do
-      skip "the gem pg is not here" unless defined?(PG)
       lost = raised(ActiveRecord::StatementInvalid.new(gone), cause: PG::ConnectionBad.new(gone))
 
       expect(described_class.of(raised(ArgumentError.new("cannot go on"), cause: lost))).to eq(:dead)

@@ -11,17 +11,4 @@ pub enum Error {
     /// The background runtime could not be started.
     #[error("cannot start the background thread: {0}; check the limit on threads (ulimit -u)")]
     Runtime(#[source] std::io::Error),
-
-    /// A number that no connection or pool has.
-    #[error("there is no {what} with the number {number}")]
-    Unknown {
-        /// What was looked for.
-        what: &'static str,
-        /// The number it was looked for with.
-        number: u64,
-    },
-
-    /// A bug of poolkeeper's own; the pools remain usable.
-    #[error("poolkeeper failed: {0}; please report this, the pools remain usable")]
-    Internal(String),
 }
