@@ -52,7 +52,8 @@ module Poolkeeper
       end
 
       def stats
-        pools = all_pools.to_h { |pool| [Observed::Pools.number(pool), pool] }
+        # Asking for the pools would load ActiveRecord where it has not been used yet.
+        pools = Observed.observing? ? all_pools.to_h { |pool| [Observed::Pools.number(pool), pool] } : {}
         Mirror._stats.to_h do |known|
           pool = pools[known.delete(:number)]
           [known.delete(:name), known.merge(numbers(pool, known[:leases].size))]
