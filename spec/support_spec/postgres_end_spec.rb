@@ -14,12 +14,12 @@ RSpec.describe Support::Postgres, "at the end" do
       require "json"
       cluster = Support::Postgres.start(standby: true)
       def keeper(cluster)
-        Support::Postgres::Processes.status(cluster.primary.pid).ppid
+        Support::Servers::Processes.status(cluster.primary.pid).ppid
       end
 
       def tell(cluster, **more)
-        roots = Support::Postgres::Sandbox.live.map(&:root)
-        pids = cluster.nodes.flat_map { |n| [n.pid, *Support::Postgres::Processes.children(n.pid).map(&:pid)] }
+        roots = Support::Servers::Sandbox.live.map(&:root)
+        pids = cluster.nodes.flat_map { |n| [n.pid, *Support::Servers::Processes.children(n.pid).map(&:pid)] }
         pids << more.fetch(:keeper) { keeper(cluster) }
         puts JSON.generate({ roots: roots, pids: pids, **more })
         $stdout.flush
@@ -34,7 +34,7 @@ RSpec.describe Support::Postgres, "at the end" do
   end
 
   def processes(pids)
-    pids.filter_map { |pid| Support::Postgres::Processes.status(pid) }.select(&:running?)
+    pids.filter_map { |pid| Support::Servers::Processes.status(pid) }.select(&:running?)
   end
 
   def expect_nothing_left(roots:, pids:, **)
@@ -53,7 +53,7 @@ RSpec.describe Support::Postgres, "at the end" do
   end
 
   def live_roots
-    described_class::Sandbox.live.map(&:root)
+    Support::Servers::Sandbox.live.map(&:root)
   end
 
   it "leaves nothing when the owner is killed, and keeps nothing of the owner's open meanwhile" do
@@ -74,7 +74,7 @@ RSpec.describe Support::Postgres, "at the end" do
     process = owner(<<~RUBY)
       cluster.primary.freeze
       tell(cluster)
-      Process.kill(:STOP, *Support::Postgres::Processes.children(cluster.standby.pid).map(&:pid))
+      Process.kill(:STOP, *Support::Servers::Processes.children(cluster.standby.pid).map(&:pid))
       Process.kill(:KILL, cluster.standby.pid)
       puts "done"
       $stdout.flush
@@ -115,7 +115,7 @@ RSpec.describe Support::Postgres, "at the end" do
     process = owner(<<~RUBY)
       keeper = keeper(cluster)
       Process.kill(:KILL, keeper)
-      Support.wait_until { !Support::Postgres::Processes.status(keeper)&.running? }
+      Support.wait_until { !Support::Servers::Processes.status(keeper)&.running? }
       tell(cluster, keeper: keeper)
     RUBY
     state = told(process)
@@ -133,7 +133,7 @@ RSpec.describe Support::Postgres, "at the end" do
       rescue described_class::Error => e
         # Through at_exit, which RSpec uses as well.
         at_exit { exit!(e.message.include?("another process") ? 7 : 2) }
-        described_class::Sandbox.close_all
+        Support::Servers::Sandbox.close_all
         cluster.close
       end
       _, status = Process.wait2(child)
@@ -169,8 +169,8 @@ RSpec.describe Support::Postgres, "at the end" do
 
   it "takes another port when the one it found is taken before it starts" do
     taken = TCPServer.new("127.0.0.1", 0)
-    ports = [taken.local_address.ip_port, free = described_class::Port.free]
-    allow(described_class::Port).to receive(:free) { ports.shift }
+    ports = [taken.local_address.ip_port, free = Support::Servers::Port.free]
+    allow(Support::Servers::Port).to receive(:free) { ports.shift }
 
     described_class.start { |cluster| expect(cluster.primary.port).to eq(free) }
   ensure
