@@ -25,6 +25,7 @@ require "poolkeeper"
 require_relative "support/wait"
 require_relative "support/proc"
 require_relative "support/postgres"
+require_relative "support/dialect"
 require_relative "support/database"
 require_relative "support/scripts"
 require_relative "support/log"
@@ -33,6 +34,9 @@ RSpec.configure do |config|
   config.expect_with(:rspec) { |expectations| expectations.syntax = :expect }
   config.disable_monkey_patching!
   config.filter_run_when_matching(:focus) unless ENV["CI"]
+  # What concerns no database is run once, with the first family.
+  config.filter_run_including(:database) unless Support::Dialect.family == :postgresql
+  config.filter_run_excluding(only: ->(family) { family != Support::Dialect.family })
   config.include Support
   config.include Support::Log
   config.include Support::Database, :database

@@ -58,7 +58,7 @@ RSpec.describe "A restart of the server", :database do
         adapter = hold
         pid = backend_of(adapter)
         query = Thread.new { wait_until { primary.backends(pid: pid, state: "active").any? } && primary.restart }
-        adapter.execute("SELECT 1 FROM pg_sleep(30)")
+        adapter.execute(dialect.sleep(30))
       ensure
         query&.join
       end

@@ -27,8 +27,7 @@ RSpec.describe "Many threads", :database do
     observer = Thread.new do
       primary.observe do |client|
         until done
-          count = client.exec("SELECT count(*) FROM pg_stat_activity WHERE usename = 'poolkeeper'").getvalue(0, 0).to_i
-          most = [most, count].max
+          most = [most, dialect.clients(client)].max
         end
       end
     end

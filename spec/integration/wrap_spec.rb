@@ -44,7 +44,7 @@ RSpec.describe "Poolkeeper.wrap", :database do
   end
 
   it "gives back where a Timeout ends the work, and the Timeout arrives" do
-    expect { Timeout.timeout(0.1) { Poolkeeper.wrap { hold.select_value("SELECT 1 FROM pg_sleep(20)") } } }
+    expect { Timeout.timeout(0.1) { Poolkeeper.wrap { hold.select_value(dialect.sleep(20)) } } }
       .to raise_error(Timeout::Error)
     expect(busy).to eq(0)
     # The query that was interrupted is not the next owner's.

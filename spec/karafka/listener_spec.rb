@@ -109,22 +109,30 @@ RSpec.describe Poolkeeper::KarafkaListener do
 
       it "lets the next job of a worker write what the forgotten transaction before it would have undone" do
         Support::KarafkaWorkers.open(monitor) do |workers|
+          workers.perform { hold.begin_transaction(_lazy: false) }.join
+          workers.perform { item.create!(n: 2) }.join
+        end
+        expect(rows("n = 2")).to eq(1)
+      end
+
+      it "does so where that one was begun with raw SQL, too", only: :postgresql do
+        Support::KarafkaWorkers.open(monitor) do |workers|
           workers.perform { hold.execute("BEGIN") }.join
           workers.perform { item.create!(n: 2) }.join
         end
         expect(rows("n = 2")).to eq(1)
       end
 
-      it "leaves a holder of LISTEN to its thread that was there before the job, and takes one of the job's" do
+      it "leaves a holder of LISTEN or of a lock to its thread that was there before the job, and takes one of the job's" do
         before = nil
         monitor.subscribe("consumer.wrap") do
-          before ||= writing_pool.checkout.tap { |adapter| adapter.execute("LISTEN orders") }
+          before ||= writing_pool.checkout.tap { |adapter| adapter.execute(dialect::LINGER) }
         end
         left = Support::KarafkaWorkers.open(monitor) do |workers|
-          3.times { workers.perform { writing_pool.checkout.execute("LISTEN other") }.join }
-          [busy, before.in_use?, before.select_value("SELECT pg_listening_channels()")]
+          3.times { workers.perform { writing_pool.checkout.select_value("SELECT 1") }.join }
+          [busy, before.in_use?, before.select_value(dialect::LINGERS)]
         end
-        expect(left).to match([1, an_instance_of(Thread), "orders"])
+        expect(left).to match([1, an_instance_of(Thread), be_truthy])
       ensure
         writing_pool.reap
       end
@@ -133,7 +141,7 @@ RSpec.describe Poolkeeper::KarafkaListener do
         left = busy_after_job do
           item.transaction do
             item.create!(n: 1)
-            error = PG::ConnectionBad.new("server closed the connection unexpectedly")
+            error = dialect.dead
             monitor.instrument("error.occurred", { error:, caller: self, type: "librdkafka.error" })
             item.create!(n: 2)
           end
@@ -225,7 +233,7 @@ RSpec.describe Poolkeeper::KarafkaListener do
       left = busy_after_job do
         adapter = hold
         pid = backend_of(adapter)
-        error = PG::ConnectionBad.new("server closed the connection unexpectedly")
+        error = dialect.dead
         monitor.instrument("error.occurred", { error:, caller: self, type: "librdkafka.error" })
         held = adapter.in_use? && backend_of(adapter) == pid
       end
