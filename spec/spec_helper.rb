@@ -11,8 +11,11 @@ ENV["PG_SKIP_DEPRECATION_WARNING"] = "16"
 # A warning of our own files fails the run.
 module OwnWarnings
   ROOT = File.expand_path("..", __dir__)
+  # mysql2 0.5.3, of Debian 12, makes its errors' texts with it, and Ruby names the line that called mysql2.
+  OF_MYSQL2 = "rb_tainted_str_new_cstr"
 
   def warn(message, *, **)
+    return if message.include?(OF_MYSQL2)
     raise "a warning of our own: #{message}" if message.start_with?("#{ROOT}/lib", "#{ROOT}/spec")
 
     super

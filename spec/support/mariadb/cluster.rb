@@ -21,11 +21,12 @@ module Support
       # @raise [DeadlineError]
       def wait_for_replay(timeout: 10)
         written = primary.sql("SELECT @@gtid_binlog_pos").first.first
-        waited = standby.sql("SELECT MASTER_GTID_WAIT('#{written}', #{timeout})").first.first
-        return if waited == "0"
-
-        status = standby.observe { |client| client.query("SHOW SLAVE STATUS", as: :hash).first }
-        raise DeadlineError, "not within #{timeout} s: the standby replayed #{written}; it says #{status}"
+        standby.observe do |client|
+          says = -> { "the standby replayed #{written}; it says #{client.query("SHOW SLAVE STATUS", as: :hash).first}" }
+          Support.wait_until(timeout:, message: says) do
+            client.query("SELECT MASTER_GTID_WAIT('#{written}', 0.1)").first == ["0"]
+          end
+        end
       end
 
       private
@@ -42,8 +43,20 @@ module Support
             MASTER_SSL_VERIFY_SERVER_CERT = 0;
           START SLAVE
         SQL
+        await_connection
         wait_for_replay(timeout: Node::PATIENCE)
         standby
+      end
+
+      def await_connection
+        standby.observe do |client|
+          Support.wait_until(timeout: Node::PATIENCE, message: "the standby reached its primary") do
+            status = client.query("SHOW SLAVE STATUS", as: :hash).first
+            raise Error, "replication did not start: #{status["Last_IO_Error"]}" if status["Slave_IO_Running"] == "No"
+
+            status["Slave_IO_Running"] == "Yes"
+          end
+        end
       end
 
       def node(name, **more)

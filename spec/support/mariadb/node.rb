@@ -46,11 +46,6 @@ module Support
         config(**more).except(:host, :port).merge(socket:)
       end
 
-      # @return [String] what the server says of itself: starts, ends, broken connections
-      def error_log
-        @errors.raw
-      end
-
       # @return [String] "10.11.19-MariaDB" for instance
       def version
         sql("SELECT VERSION()").first.first[/\A[^-]+-MariaDB/]
@@ -101,9 +96,9 @@ module Support
       end
 
       def configure
-        settings = Settings.new({ port:, socket:, datadir: data, pid_file: File.join(data, "mariadbd.pid"),
-                                  server_id: name == "primary" ? 1 : 2, general_log_file: @log.path }, @settings)
-        File.write(configuration_file, settings.to_s)
+        own = { port:, socket:, datadir: data, tmpdir: @sandbox.root, pid_file: @sandbox.path("#{name}.pid"),
+                general_log_file: @log.path, server_id: name == "primary" ? 1 : 2 }
+        File.write(configuration_file, Settings.new(own, @settings).to_s)
       end
 
       def ready?(said)

@@ -31,7 +31,8 @@ module Support
       SQL
       # KILL of a connection that has gone already.
       NO_SUCH_CONNECTION = 1094
-      private_constant :OPTIONS, :BACKENDS, :NO_SUCH_CONNECTION
+      TOO_MANY_CONNECTIONS = 1040
+      private_constant :OPTIONS, :BACKENDS, :NO_SUCH_CONNECTION, :TOO_MANY_CONNECTIONS
 
       # @example
       #   node.sql("SELECT count(*) FROM orders") # => [["2000"]]
@@ -47,9 +48,7 @@ module Support
       #
       # @yieldparam client [Mysql2::Client] whose `query` answers with arrays of strings
       def observe
-        client = Mysql2::Client.new(socket:, username: SUPERUSER, database: DATABASE, encoding: "utf8mb4",
-                                    connect_timeout: 5, read_timeout: 35, init_command: OPTIONS,
-                                    flags: Mysql2::Client::MULTI_STATEMENTS, as: :array, cast: false)
+        client = Support.wait_until(message: "#{name} had a connection left for the observer") { observer }
         yield client
       ensure
         client&.close
@@ -94,6 +93,16 @@ module Support
       end
 
       private
+
+      # The server keeps one connection more than max_connections for a superuser. An application that is just being
+      # refused takes it for a moment.
+      def observer
+        Mysql2::Client.new(socket:, username: SUPERUSER, database: DATABASE, encoding: "utf8mb4",
+                           connect_timeout: 5, read_timeout: 35, init_command: OPTIONS,
+                           flags: Mysql2::Client::MULTI_STATEMENTS, as: :array, cast: false)
+      rescue Mysql2::Error => e
+        raise unless e.error_number == TOO_MANY_CONNECTIONS
+      end
 
       def rows(client, statements)
         result = client.query(statements)

@@ -53,6 +53,12 @@ module Support
         @log.text(offset)
       end
 
+      # @return [String] what the server says of itself: starts, ends, broken connections; PostgreSQL says all in one
+      #   file
+      def error_log
+        output.raw
+      end
+
       private
 
       def data
