@@ -26,9 +26,7 @@ RSpec.describe "Many threads", :database do
     done = false
     observer = Thread.new do
       primary.observe do |client|
-        until done
-          most = [most, dialect.clients(client)].max
-        end
+        most = [most, dialect.clients(client)].max until done
       end
     end
     yield

@@ -11,9 +11,9 @@ module Support
     # @return [Symbol] :postgresql or :mariadb
     def self.family
       chosen = ENV.fetch("POOLKEEPER_DATABASE", FAMILIES.first)
-      raise "POOLKEEPER_DATABASE is one of #{FAMILIES.join(", ")}, not #{chosen.inspect}" unless FAMILIES.include?(chosen)
+      return chosen.to_sym if FAMILIES.include?(chosen)
 
-      chosen.to_sym
+      raise "POOLKEEPER_DATABASE is one of #{FAMILIES.join(", ")}, not #{chosen.inspect}"
     end
 
     # @return [Module] {Postgresql} or {Mariadb}

@@ -115,8 +115,8 @@ RSpec.describe Poolkeeper::Configuration do
     before { primary.sql(dialect.password("s3cr3t")) }
 
     after do
-      primary.sql(dialect.password(nil))
       ActiveRecord::Base.establish_connection(:primary)
+      primary.sql(dialect.password(nil))
     end
 
     it "of a database URL is in no log line, event, error, inspect or statistics" do

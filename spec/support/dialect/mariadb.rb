@@ -63,7 +63,8 @@ module Support
 
       # @return [String] gives the application a password, or takes it away
       def password(password)
-        "ALTER USER #{Support::Mariadb::ROLE} IDENTIFIED BY '#{password}'"
+        # Not for the standby, which would follow at its own time.
+        "SET SESSION sql_log_bin = OFF; ALTER USER #{Support::Mariadb::ROLE} IDENTIFIED BY '#{password}'"
       end
 
       # @return [String] a statement of so many seconds that answers 1
