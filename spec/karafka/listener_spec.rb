@@ -123,7 +123,7 @@ RSpec.describe Poolkeeper::KarafkaListener do
         expect(rows("n = 2")).to eq(1)
       end
 
-      it "leaves a holder of a lock or LISTEN to its thread that was there before the job, and takes one of the job's" do
+      it "leaves a holder of a lock or LISTEN to its thread that was there before a job, and takes one of the job's" do
         before = nil
         monitor.subscribe("consumer.wrap") do
           before ||= writing_pool.checkout.tap { |adapter| adapter.execute(dialect::LINGER) }
