@@ -173,6 +173,7 @@ RSpec.describe "Poolkeeper.verify", :database do
       expect(Process.clock_gettime(Process::CLOCK_MONOTONIC) - started).to be < 2
       primary.thaw
       wait_until { writing_pool.stat[:busy].zero? }
+      expect(writing_pool.stat[:dead]).to eq(0)
       expect(Poolkeeper.verify!(item).pools).to eq(["primary writing default"])
     ensure
       primary.thaw
