@@ -228,6 +228,7 @@ RSpec.describe Support::Mariadb do
       primary.restart
       text = primary.log_since { (last + 1).times { connect.query("SELECT 'logged'") } }
       expect(text.scan("SELECT 'logged'").size).to eq(last + 1)
+      expect(primary.log_since { primary.restart }).to match(/started with:$/)
     end
 
     it "shows what the server says of itself" do

@@ -11,7 +11,7 @@ module Support
       ENTRY = /\A(?:\d{6} [ \d]\d:\d\d:\d\d)?\t+ *(\d+) (?:[A-Z][a-z]+)/
       # The server says this when it starts, and numbers connections anew.
       STARTED = /, Version: .* started with:$/
-      LOOKING_ON = /\tConnect\t|Connect\t(?:#{SUPERUSER}|#{REPLICATOR})@/
+      LOOKING_ON = / Connect\t(?:#{SUPERUSER}|#{REPLICATOR})@/
       private_constant :ENTRY, :STARTED, :LOOKING_ON
 
       # @param offset [Integer]
@@ -21,8 +21,10 @@ module Support
         seen = true
         position = 0
         raw.each_line.select do |line|
-          unseen = [] if line.match?(STARTED)
-          if (id = line[ENTRY, 1])
+          if line.match?(STARTED)
+            unseen = []
+            seen = true
+          elsif (id = line[ENTRY, 1])
             unseen << id if line.match?(LOOKING_ON)
             seen = !unseen.include?(id)
           end

@@ -46,9 +46,9 @@ module Support
         config(**more).except(:host, :port).merge(socket:)
       end
 
-      # @return [String] "10.11.19-MariaDB" for instance
+      # @return [String] "10.11.19" for instance
       def version
-        sql("SELECT VERSION()").first.first[/\A[^-]+-MariaDB/]
+        sql("SELECT VERSION()").first.first[/\A[^-]+/]
       end
 
       # MariaDB's connections are threads of one process, and threads cannot be stopped one by one from outside: this
