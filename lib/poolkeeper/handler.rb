@@ -101,17 +101,15 @@ module Poolkeeper
       # An error of ActiveRecord's from 7.1 on names its pool. One that names none comes from a driver that somebody
       # uses by himself, and says nothing of what the owner holds.
       def fault_of(fault, error)
-        number = number_of(fault, error)
+        number = number_of(error)
         return [[], 0] if number.nil? && Observed::Driver.lazy?
 
         Incidents._fault(fault, number, Owner.current)
       end
 
-      def number_of(fault, error)
+      def number_of(error)
         pool = Fault.pool_of(error)
-        return Observed::Pools.register(pool) if pool
-
-        Observed::Refusal.pool(Log.describe(error)) if fault == :unreachable
+        Observed::Pools.register(pool) if pool
       end
 
       def all_pools

@@ -38,6 +38,7 @@ module Poolkeeper
         adapter = ::ActiveRecord::ConnectionAdapters::AbstractAdapter
         Driver.follow(adapter)
         Owner.follow(adapter)
+        Refusal.follow(::ActiveRecord::ConnectionAdapters::ConnectionPool)
         learn_leases(adapter)
         Background.ensure_running
         # Where this fails, as in a handler of signals that may take no lock, the next call begins again.

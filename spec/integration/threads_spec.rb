@@ -26,10 +26,7 @@ RSpec.describe "Many threads", :database do
     done = false
     observer = Thread.new do
       primary.observe do |client|
-        until done
-          count = client.exec("SELECT count(*) FROM pg_stat_activity WHERE usename = 'poolkeeper'").getvalue(0, 0).to_i
-          most = [most, count].max
-        end
+        most = [most, dialect.clients(client)].max until done
       end
     end
     yield

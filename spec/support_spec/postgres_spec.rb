@@ -178,7 +178,7 @@ RSpec.describe Support::Postgres do
       pids = [primary.pid, idle.backend_pid, busy.backend_pid, frozen.backend_pid]
       primary.kill
 
-      expect(pids.filter_map { |pid| Support::Postgres::Processes.status(pid) }.select(&:running?)).to be_empty
+      expect(pids.filter_map { |pid| Support::Servers::Processes.status(pid) }.select(&:running?)).to be_empty
       expect { connect }.to raise_error(PG::ConnectionBad, /refused/)
       expect(connect(primary.start).exec("SELECT 1").values).to eq([["1"]])
     end

@@ -14,8 +14,9 @@ module Poolkeeper
         begin
           if (number = @poolkeeper_number)
             look = Mirror._checkout(number, @owner.object_id, Thread.current[:poolkeeper_fiber] || Owner.fiber)
+            raw = @raw_connection
             fine = look.zero? && @transaction_manager.open_transactions.zero? &&
-                   (!(raw = @raw_connection).respond_to?(:transaction_status) || raw.transaction_status.zero?)
+                   (raw.respond_to?(:transaction_status) ? raw.transaction_status.zero? : Driver.fine?(raw))
           end
           Callbacks.doubt(self, number, look || Callbacks::UNKNOWN) unless fine
         rescue Driver::Closed

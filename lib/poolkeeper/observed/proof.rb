@@ -6,6 +6,8 @@ module Poolkeeper
     class Proof
       # Thread#join takes no more; eleven days are as good as for ever.
       LONGEST = 1_000_000
+      # Seconds for a thread to end whose socket is shut down.
+      FAREWELL = 0.2
 
       # @param pool [ActiveRecord::ConnectionAdapters::ConnectionPool]
       def initialize(pool)
@@ -65,6 +67,20 @@ module Poolkeeper
         adapter = @adapter || @pool.connections.find { |candidate| candidate.owner.equal?(attempt) }
         Sockets._shut_down(Driver.descriptor(adapter)) if adapter
         attempt.kill
+        take_back(adapter, attempt) if adapter && attempt.join(FAREWELL)
+      end
+
+      # Killed in the middle of a checkout, the attempt leaves its connection to nobody. Not by way of `reap`, which
+      # would ask the silent server about connections of others.
+      def take_back(adapter, attempt)
+        left = @pool.synchronize do
+          next unless adapter.owner.equal?(attempt) && @pool.num_waiting_in_queue.zero?
+
+          adapter.steal!
+          @pool.remove(adapter)
+          true
+        end
+        Driver.drop(adapter) if left
       end
 
       def name

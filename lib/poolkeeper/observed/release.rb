@@ -177,12 +177,12 @@ module Poolkeeper
         1
       end
 
-      # What the mirror knows, or what the driver does: once libpq has noticed, there is no socket left to look at.
+      # What the mirror knows, or what the driver does: once it has noticed, there is no socket left to look at.
       def condemned(number, adapter)
         return if Driver.in_process?(adapter)
 
         Mirror._settle(number, Driver.descriptor(adapter)) ||
-          ("the driver has lost it" if Driver.state(adapter) == Driver::LOST)
+          ("the driver has lost it" if Driver.lost?(adapter))
       end
 
       def dropped(pool, reason)
