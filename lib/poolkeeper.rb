@@ -3,6 +3,7 @@
 require_relative "poolkeeper/version"
 require_relative "poolkeeper/errors"
 require_relative "poolkeeper/native"
+require_relative "poolkeeper/fork_hook"
 require_relative "poolkeeper/interrupts"
 require_relative "poolkeeper/log"
 require_relative "poolkeeper/configuration"

@@ -32,6 +32,7 @@ require_relative "support/dialect"
 require_relative "support/database"
 require_relative "support/scripts"
 require_relative "support/log"
+require_relative "support/forks"
 
 RSpec.configure do |config|
   config.expect_with(:rspec) { |expectations| expectations.syntax = :expect }
@@ -44,6 +45,7 @@ RSpec.configure do |config|
   config.include Support::Log
   config.include Support::Database, :database
   config.include Support::Scripts, :scripts
+  config.include Support::Forks, :forks
 
   # Whatever hangs fails by itself, with the place where it hung.
   config.around { |example| Timeout.timeout(60) { example.run } }

@@ -10,7 +10,13 @@ module Poolkeeper
     @starting = Mutex.new
 
     class << self
-      # Starts the thread unless it runs; a fork has left the child without it.
+      # A forked child has neither the thread nor whoever was just starting it, whatever Ruby says of them.
+      def forked
+        @thread = @turn = nil
+        @starting = Mutex.new
+      end
+
+      # Starts the thread unless it runs.
       def ensure_running
         return if @thread&.alive?
         # Whoever is starting it will have done so; a handler of signals may try a lock, but not wait for one.
@@ -28,16 +34,18 @@ module Poolkeeper
       def start
         # A new thread inherits the interrupt mask of whoever starts it, and one that cannot be killed would keep the
         # process from ending.
-        @thread = Thread.new { Thread.handle_interrupt(Object => :immediate) { run } }
+        turn = @turn = Object.new
+        @thread = Thread.new { Thread.handle_interrupt(Object => :immediate) { run(turn) } }
         @thread.name = "poolkeeper"
       rescue ThreadError => e
         # While the process ends, or at its limit of threads: the work is done at checkout instead.
         Log.rescued("starting the poolkeeper thread", e)
       end
 
-      def run
+      # Ends in a child that a subscriber forked and that comes back here: it would carry on for ever.
+      def run(turn)
         tidied = now
-        loop do
+        while @turn.equal?(turn)
           carry(Notices._next(TIDY))
           next if now - tidied < TIDY
 

@@ -44,6 +44,7 @@ module Poolkeeper
         end
 
         started = now
+        Core._look
         Observed.start
         pools = pools.empty? ? all_pools : pools.map { |pool| pool_of(pool) }
         dropped = pools.sum { |pool| Observed::Eviction.sweep(pool) }
@@ -113,6 +114,8 @@ module Poolkeeper
       end
 
       def all_pools
+        # In a child forked in C the pools are others from here on.
+        Core._look
         defined?(::ActiveRecord::Base) ? Observed::Pools.all.reject(&:discarded?) : []
       end
 

@@ -7,26 +7,3 @@ rescue LoadError
   # Built on this machine by gem install or rake compile; it is on the load path, though not always beside this file.
   require "poolkeeper/poolkeeper"
 end
-
-module Poolkeeper
-  # Tells the core about forks. The child must not use what it inherited: neither the background thread nor the locks.
-  module ForkHook
-    def _fork
-      pid = super
-      ForkHook.child if pid.zero?
-      pid
-    end
-
-    # Does not go through `_fork`.
-    def daemon(...)
-      super.tap { ForkHook.child }
-    end
-
-    # Starts clean; harmless when called again, and in a process that has not forked.
-    def self.child
-      Core._forked and Observed::Pools.forget(Observed::Pools.numbers)
-    end
-  end
-
-  ::Process.singleton_class.prepend(ForkHook)
-end

@@ -40,6 +40,7 @@ module Poolkeeper
         Owner.follow(adapter)
         Refusal.follow(::ActiveRecord::ConnectionAdapters::ConnectionPool)
         learn_leases(adapter)
+        ForkHook.look_at_exit
         Background.ensure_running
         # Where this fails, as in a handler of signals that may take no lock, the next call begins again.
         Walk.seed
@@ -49,6 +50,7 @@ module Poolkeeper
 
       # Done again it changes nothing, so two threads that get here together do no harm.
       def learn_leases(adapter)
+        adapter.prepend(Goodbye)
         return adapter.prepend(Hooks) if Driver.lazy?
 
         adapter.set_callback(:checkout, :before, Callbacks, prepend: true)

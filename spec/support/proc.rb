@@ -23,8 +23,19 @@ module Support
     # @param pid [Integer, String]
     # @return [Integer]
     def sockets_to(port, pid = "self")
+      inodes_to(port, pid).size
+    end
+
+    # @return [Array<Integer>] the same sockets, by what makes each the same in every process that holds it
+    def inodes_to(port, pid = "self")
       held = fds(pid).values
-      remote_inodes(port, pid).count { |inode| held.include?("socket:[#{inode}]") }
+      remote_inodes(port, pid).select { |inode| held.include?("socket:[#{inode}]") }.map(&:to_i)
+    end
+
+    # @return [Array<Integer>] the inodes of what the epolls of a process watch
+    def watched_inodes(pid = "self")
+      epolls = fds(pid).select { |_, target| target == "anon_inode:[eventpoll]" }.keys
+      epolls.flat_map { |fd| File.read("/proc/#{pid}/fdinfo/#{fd}").scan(/^tfd:.* ino:(\h+)/).flatten.map(&:hex) }.uniq
     end
 
     # Counts the same sockets, but only those that the other side has not closed, as far as the kernel here knows.

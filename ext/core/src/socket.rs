@@ -3,7 +3,9 @@
 //! The descriptors here are owned by a database driver. They are never kept, closed or handed to anything that would
 //! close them; a number is used within the call that was given it, and only its identity is remembered.
 
-use std::os::fd::{BorrowedFd, RawFd};
+use std::fs::File;
+use std::mem::ManuallyDrop;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::net::{getpeername, shutdown, Shutdown, SocketAddrAny, SocketAddrUnix};
@@ -87,6 +89,33 @@ pub fn shut_down(descriptor: RawFd) -> bool {
     borrow(descriptor).is_some_and(|socket| shutdown(socket, Shutdown::Both).is_ok())
 }
 
+/// Points a descriptor that leads to this socket at the null device instead, as long as it does lead there.
+///
+/// For forked children: a duplicate would keep the server's end alive when the parent is gone, and whatever a driver
+/// says to it would be said in the parent's name. The socket itself is not touched, for it is the parent's.
+pub fn part(descriptor: RawFd, socket: Identity) -> bool {
+    if identity(descriptor) != Some(socket) {
+        return false;
+    }
+    let Ok(null) = File::options().read(true).write(true).open("/dev/null") else {
+        return false;
+    };
+    // SAFETY: the number was open just now, and this value of it is never dropped, so that its driver still closes it.
+    let mut descriptor = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(descriptor) });
+    point_at(&null, &mut descriptor).is_ok()
+}
+
+#[cfg(target_os = "linux")]
+fn point_at(target: &File, descriptor: &mut OwnedFd) -> rustix::io::Result<()> {
+    rustix::io::dup3(target, descriptor, rustix::io::DupFlags::CLOEXEC)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn point_at(target: &File, descriptor: &mut OwnedFd) -> rustix::io::Result<()> {
+    rustix::io::dup2(target, descriptor)?;
+    rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +169,34 @@ mod tests {
         assert_eq!(peer(999_999), None);
         assert!(!shut_down(-1));
         assert!(!shut_down(999_999));
+    }
+
+    #[test]
+    fn parting_from_a_socket_leaves_it_to_whoever_else_has_it() {
+        let (ours, peer_end) = pair();
+        let inherited = ours.try_clone().unwrap();
+        let socket = identity(ours.as_raw_fd()).unwrap();
+        assert!(part(inherited.as_raw_fd(), socket));
+
+        (&inherited).write_all(b"goodbye").unwrap();
+        assert_eq!(identity(inherited.as_raw_fd()), None);
+        assert!(!shut_down(inherited.as_raw_fd()));
+        assert!(!hung_up(peer_end.as_raw_fd()));
+        peer_end.set_nonblocking(true).unwrap();
+        assert!(peer_end.peek(&mut [0]).is_err(), "nothing was said");
+        drop(inherited);
+        assert_eq!(identity(ours.as_raw_fd()), Some(socket));
+    }
+
+    #[test]
+    fn nobody_parts_from_what_has_another_socket_behind_its_number_or_none() {
+        let (ours, _peer) = pair();
+        let (other, _also) = pair();
+        let socket = identity(ours.as_raw_fd()).unwrap();
+        assert!(!part(other.as_raw_fd(), socket));
+        assert!(identity(other.as_raw_fd()).is_some());
+        assert!(!part(-1, socket));
+        assert!(!part(999_999, socket));
     }
 
     #[test]

@@ -18,7 +18,8 @@ const BATCH: usize = 64;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::os::fd::OwnedFd;
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+    use std::sync::atomic::{AtomicI32, Ordering};
 
     use rustix::event::epoll;
     use rustix::event::Timespec;
@@ -33,7 +34,12 @@ mod linux {
     #[derive(Debug)]
     pub struct Watch {
         epoll: OwnedFd,
+        /// The duplicate that the runtime follows, by its number: the runtime owns it.
+        follower: AtomicI32,
     }
+
+    /// No descriptor.
+    const NONE: RawFd = -1;
 
     impl Watch {
         /// Opens the epoll.
@@ -43,7 +49,8 @@ mod linux {
         /// [`Error::Watch`] where the process may not open another descriptor.
         pub fn new() -> Result<Self, Error> {
             let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|errno| Error::Watch(errno.into()))?;
-            Ok(Watch { epoll })
+            let follower = AtomicI32::new(NONE);
+            Ok(Watch { epoll, follower })
         }
 
         /// Watches a socket for hang-ups from now on; one that has already hung up is told at the next look.
@@ -68,6 +75,7 @@ mod linux {
         pub fn readiness(&self) -> Result<AsyncFd<OwnedFd>, Error> {
             // A duplicate, so that the registration has a life of its own.
             let epoll = self.epoll.try_clone().map_err(Error::Watch)?;
+            self.follower.store(epoll.as_raw_fd(), Ordering::Relaxed);
             // SAFETY: the AsyncFd owns the descriptor, and an OwnedFd always answers with the same number.
             unsafe { AsyncFd::register_with_interest(epoll, Interest::READABLE) }
                 .map_err(|error| Error::Watch(error.into()))
@@ -96,6 +104,58 @@ mod linux {
                 }
             }
         }
+
+        /// Closes, in a forked child, this epoll and what the runtime that follows it has open. The parent's stay as they
+        /// are; neither watch nor runtime may be used here again, nor dropped.
+        pub fn abandon(&self) {
+            let follower = self.follower.swap(NONE, Ordering::Relaxed);
+            if follower == NONE {
+                return;
+            }
+            for descriptor in runtime_of(follower).into_iter().chain([follower, self.epoll.as_raw_fd()]) {
+                // SAFETY: these belong to the watch and to its runtime, which were leaked: nobody else closes them.
+                drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
+            }
+        }
+    }
+
+    /// The descriptors of a runtime, which gives no number away: its epolls are those that watch the follower, and its
+    /// wake-up is the other thing they watch.
+    fn runtime_of(follower: RawFd) -> Vec<RawFd> {
+        let leads_to = |descriptor: RawFd, kind: &str| {
+            let link = std::fs::read_link(format!("/proc/self/fd/{descriptor}"));
+            link.is_ok_and(|link| link.to_string_lossy() == kind)
+        };
+        let mut found = Vec::new();
+        for descriptor in open_descriptors() {
+            if !leads_to(descriptor, "anon_inode:[eventpoll]") {
+                continue;
+            }
+            let watched = watched_by(descriptor);
+            if watched.contains(&follower) {
+                found.push(descriptor);
+                found.extend(watched.into_iter().filter(|number| leads_to(*number, "anon_inode:[eventfd]")));
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    fn open_descriptors() -> Vec<RawFd> {
+        let numbers = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+        numbers
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect()
+    }
+
+    /// What an epoll watches, as the kernel tells it: a line `tfd: 12 events: ...` for each.
+    fn watched_by(epoll: RawFd) -> Vec<RawFd> {
+        let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{epoll}")).unwrap_or_default();
+        let targets = told.lines().filter_map(|line| line.strip_prefix("tfd:"));
+        targets
+            .filter_map(|target| target.split_whitespace().next()?.parse().ok())
+            .collect()
     }
 }
 
@@ -122,6 +182,9 @@ impl Watch {
     pub fn hang_ups(&self) -> Vec<Identity> {
         Vec::new()
     }
+
+    /// Has nothing open.
+    pub fn abandon(&self) {}
 }
 
 #[cfg(test)]

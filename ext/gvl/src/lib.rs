@@ -1,8 +1,9 @@
-//! Everything that is unsafe about Ruby: waiting without the GVL, interrupts, the panic guard.
+//! Everything that is unsafe about Ruby: waiting without the GVL, interrupts, forks, the panic guard.
 //!
 //! Three rules that were each learnt by a crash: no Rust frame is jumped over, every wait can be interrupted, and no
 //! panic reaches magnus, which would turn it into an exception that nothing rescues.
 
+pub mod fork;
 mod guard;
 mod signal;
 mod wait;

@@ -1,6 +1,7 @@
 //! A wake-up that any thread and Ruby's unblock function may give.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
@@ -25,6 +26,21 @@ impl Signal {
         Ok(Signal { reader, writer })
     }
 
+    /// In a forked child: the same descriptors, with a pipe of its own behind them. The old one is the parent's.
+    ///
+    /// # Errors
+    ///
+    /// Where the process may not open two more descriptors.
+    pub fn renew(&self) -> std::io::Result<()> {
+        let own = Signal::new()?;
+        for (new, old) in [(&own.reader, &self.reader), (&own.writer, &self.writer)] {
+            // SAFETY: `self` owns the number and goes on doing so: this second value of it is never dropped.
+            let mut old = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(old.as_raw_fd()) });
+            replace(new, &mut old)?;
+        }
+        Ok(())
+    }
+
     /// Wakes whoever waits, now or next. Async-signal-safe: one system call, no lock, no allocation.
     pub fn post(&self) {
         // A full pipe is a wake-up already given.
@@ -38,4 +54,15 @@ impl Signal {
         let mut taken = [0_u8; 64];
         while read(&self.reader, &mut taken).is_ok_and(|count| count == taken.len()) {}
     }
+}
+
+#[cfg(target_os = "linux")]
+fn replace(new: &OwnedFd, old: &mut OwnedFd) -> rustix::io::Result<()> {
+    rustix::io::dup3(new, old, rustix::io::DupFlags::CLOEXEC)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn replace(new: &OwnedFd, old: &mut OwnedFd) -> rustix::io::Result<()> {
+    rustix::io::dup2(new, old)?;
+    rustix::io::fcntl_setfd(old, rustix::io::FdFlags::CLOEXEC)
 }

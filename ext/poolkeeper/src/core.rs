@@ -2,21 +2,31 @@
 
 use magnus::{function, Error, Object, RModule, Ruby};
 use poolkeeper_core::process;
+use poolkeeper_gvl::fork;
 
-use crate::guard::guarded;
+use crate::guard::{guarded, guarded_as_known};
 use magnus::Module;
 
 /// Starts clean in a forked child; answers whether this is one that had not done so yet.
 fn forked(ruby: &Ruby) -> Result<bool, Error> {
-    guarded(ruby, || {
-        let inherited = process::current();
-        Ok(!std::ptr::eq(inherited, process::forked()))
+    guarded_as_known(ruby, || {
+        let untold = fork::untold();
+        if untold {
+            fork::told();
+            process::forked();
+        }
+        Ok(untold)
     })
+}
+
+/// Does nothing, as every entry does it: a child that no hook has announced starts clean.
+fn look(ruby: &Ruby) -> Result<(), Error> {
+    guarded(ruby, || Ok(()))
 }
 
 fn want_watch(ruby: &Ruby, wanted: bool) -> Result<(), Error> {
     guarded(ruby, || {
-        process::checked().want_watch(wanted);
+        process::current().want_watch(wanted);
         Ok(())
     })
 }
@@ -24,7 +34,7 @@ fn want_watch(ruby: &Ruby, wanted: bool) -> Result<(), Error> {
 /// Connections and owners remembered, events dropped, sockets not watched.
 fn sizes(ruby: &Ruby) -> Result<(usize, usize, u64, u64), Error> {
     guarded(ruby, || {
-        let process = process::checked();
+        let process = process::current();
         let (connections, owners) = process.mirror(|mirror| mirror.sizes());
         Ok((connections, owners, process.events.dropped(), process.unwatched()))
     })
@@ -37,6 +47,7 @@ fn panic(ruby: &Ruby) -> Result<(), Error> {
 pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
     let core = module.define_module("Core")?;
     core.define_singleton_method("_forked", function!(forked, 0))?;
+    core.define_singleton_method("_look", function!(look, 0))?;
     core.define_singleton_method("_want_watch", function!(want_watch, 1))?;
     core.define_singleton_method("_sizes", function!(sizes, 0))?;
     core.define_singleton_method("_panic", function!(panic, 0))?;

@@ -1,7 +1,9 @@
 //! The guard around every entry, and the exception classes.
 
-use magnus::value::Lazy;
+use magnus::value::{Lazy, ReprValue, Value};
 use magnus::{Error, ExceptionClass, Module, RModule, Ruby};
+use poolkeeper_core::process;
+use poolkeeper_gvl::fork;
 
 static INTERNAL_ERROR: Lazy<ExceptionClass> = Lazy::new(|ruby| {
     let class = ruby
@@ -13,8 +15,30 @@ static INTERNAL_ERROR: Lazy<ExceptionClass> = Lazy::new(|ruby| {
 });
 
 /// Runs `body`; a panic in it becomes `Poolkeeper::InternalError`.
+///
+/// In a child that no hook has announced Ruby starts clean first: nothing of the parent's is looked at there.
 pub fn guarded<T>(ruby: &Ruby, body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    guarded_as_known(ruby, || {
+        if fork::untold() {
+            stray(ruby)?;
+        }
+        body()
+    })
+}
+
+/// The same for the entry by which Ruby says that it knows of the fork.
+pub fn guarded_as_known<T>(ruby: &Ruby, body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     poolkeeper_gvl::guarded(|| ruby.get_inner(&INTERNAL_ERROR), body)
+}
+
+fn stray(ruby: &Ruby) -> Result<(), Error> {
+    // First: Ruby comes back here by way of other entries, and what fails must not begin again at each of them.
+    fork::told();
+    process::forked();
+    let module: RModule = ruby.class_object().const_get("Poolkeeper")?;
+    let hook: RModule = module.const_get("ForkHook")?;
+    hook.funcall::<_, _, Value>("stray", ())?;
+    Ok(())
 }
 
 /// An error of the core as an exception.
@@ -27,5 +51,6 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     let module: RModule = ruby.class_object().const_get("Poolkeeper")?;
     module.const_get::<_, ExceptionClass>("InternalError")?;
     Lazy::force(&INTERNAL_ERROR, ruby);
+    fork::told();
     Ok(())
 }

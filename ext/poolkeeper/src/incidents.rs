@@ -12,13 +12,13 @@ fn fault(ruby: &Ruby, fault: Symbol, pool: Option<u64>, owner: u64) -> Result<(V
         let name = fault.name()?;
         let fault = Fault::named(&name)
             .ok_or_else(|| Error::new(ruby.exception_arg_error(), format!("no fault is called {name}")))?;
-        let repair = process::checked().fault(fault, pool, owner);
+        let repair = process::current().fault(fault, pool, owner);
         Ok((repair.pools, repair.condemned))
     })
 }
 
 fn healthy(ruby: &Ruby) -> Result<bool, Error> {
-    guarded(ruby, || Ok(process::checked().healthy()))
+    guarded(ruby, || Ok(process::current().healthy()))
 }
 
 pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {

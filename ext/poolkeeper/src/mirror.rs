@@ -27,13 +27,13 @@ fn pool(
             address,
             replica,
         };
-        process::checked().mirror(|mirror| mirror.pool(number, description));
+        process::current().mirror(|mirror| mirror.pool(number, description));
         Ok(())
     })
 }
 
 fn enlist(ruby: &Ruby, pool: u64) -> Result<u64, Error> {
-    guarded(ruby, || Ok(process::checked().mirror(|mirror| mirror.enlist(pool))))
+    guarded(ruby, || Ok(process::current().mirror(|mirror| mirror.enlist(pool))))
 }
 
 /// 0: use it; 1: drop it first; 2: look at its socket first; 3: enlist it first.
@@ -58,7 +58,7 @@ fn checkin(ruby: &Ruby, connection: u64, descriptor: i32) -> Result<(), Error> {
 /// The reason why the connection is condemned, or nil.
 fn settle(ruby: &Ruby, connection: u64, descriptor: i32) -> Result<Option<&'static str>, Error> {
     guarded(ruby, || {
-        let condemned = process::checked().settle(connection, descriptor);
+        let condemned = process::current().settle(connection, descriptor);
         Ok(condemned.map(|reason| reason.as_str()))
     })
 }
@@ -89,13 +89,13 @@ fn held(ruby: &Ruby, owner: u64) -> Result<Value, Error> {
 
 fn observe(ruby: &Ruby) -> Result<(), Error> {
     guarded(ruby, || {
-        process::checked().observe();
+        process::current().observe();
         Ok(())
     })
 }
 
 fn leases(ruby: &Ruby, owner: u64) -> Result<Vec<u64>, Error> {
-    guarded(ruby, || Ok(process::checked().mirror(|mirror| mirror.leases(owner))))
+    guarded(ruby, || Ok(process::current().mirror(|mirror| mirror.leases(owner))))
 }
 
 /// The fiber that took it, whether that was before the owner's present work, and for how many seconds it is out.
@@ -127,7 +127,7 @@ fn job(ruby: &Ruby, owner: u64, topic: Option<String>, partition: Option<i64>) -
 /// A piece of work begins that nobody announced as a job.
 fn begin(ruby: &Ruby, owner: u64) -> Result<(), Error> {
     guarded(ruby, || {
-        process::checked().mirror(|mirror| mirror.begin(owner, Instant::now()));
+        process::current().mirror(|mirror| mirror.begin(owner, Instant::now()));
         Ok(())
     })
 }
@@ -135,7 +135,7 @@ fn begin(ruby: &Ruby, owner: u64) -> Result<(), Error> {
 /// Whether the mirror had missed this lease.
 fn seed(ruby: &Ruby, connection: u64, owner: u64) -> Result<bool, Error> {
     guarded(ruby, || {
-        Ok(process::checked().mirror(|mirror| mirror.seed(connection, Lease::seeded(owner))))
+        Ok(process::current().mirror(|mirror| mirror.seed(connection, Lease::seeded(owner))))
     })
 }
 
@@ -160,14 +160,14 @@ fn newest(ruby: &Ruby) -> Result<u64, Error> {
 
 fn forget_pool(ruby: &Ruby, pool: u64) -> Result<(), Error> {
     guarded(ruby, || {
-        process::checked().mirror(|mirror| mirror.forget_pool(pool));
+        process::current().mirror(|mirror| mirror.forget_pool(pool));
         Ok(())
     })
 }
 
 fn retain(ruby: &Ruby, newest: u64, connections: Vec<u64>) -> Result<(), Error> {
     guarded(ruby, || {
-        process::checked().mirror(|mirror| mirror.retain(newest, &connections));
+        process::current().mirror(|mirror| mirror.retain(newest, &connections));
         Ok(())
     })
 }
@@ -198,7 +198,7 @@ fn count(ruby: &Ruby, pool: u64, counter: String, would: bool) -> Result<(), Err
 fn stats(ruby: &Ruby) -> Result<RArray, Error> {
     guarded(ruby, || {
         // Copied out first: no lock is held while Ruby allocates.
-        let pools: Vec<PoolStats> = process::checked().mirror(|mirror| {
+        let pools: Vec<PoolStats> = process::current().mirror(|mirror| {
             let pools = mirror.pools();
             pools.map(|(number, pool)| pool_stats(number, pool, mirror)).collect()
         });

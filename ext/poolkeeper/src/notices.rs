@@ -14,27 +14,32 @@ use crate::guard::{guarded, to_ruby};
 static SIGNAL: Mutex<Option<(usize, Arc<Signal>)>> = Mutex::new(None);
 
 fn signal(ruby: &Ruby, process: &'static Process) -> Result<Arc<Signal>, Error> {
+    let failed = |error| to_ruby(ruby, &poolkeeper_core::Error::Watch(error));
     // Only ever locked with the GVL held and for no wait, so no fork can catch it locked.
-    let mut signal = SIGNAL.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = SIGNAL.lock().unwrap_or_else(PoisonError::into_inner);
     let address = std::ptr::from_ref(process) as usize;
-    if let Some((owner, signal)) = &*signal {
+    if let Some((owner, signal)) = &*known {
         if *owner == address {
             return Ok(signal.clone());
         }
     }
-    let fresh = Signal::new().map_err(|error| to_ruby(ruby, &poolkeeper_core::Error::Watch(error)))?;
-    let fresh = Arc::new(fresh);
-    let waker = fresh.clone();
+    let signal = match known.take() {
+        Some((_, inherited)) => {
+            inherited.renew().map_err(failed)?;
+            inherited
+        }
+        None => Arc::new(Signal::new().map_err(failed)?),
+    };
+    let waker = signal.clone();
     process.events.wake_with(Arc::new(move || waker.post()));
-    // What the parent left in here is leaked: its descriptors are the parent's too.
-    std::mem::forget(signal.replace((address, fresh.clone())));
-    Ok(fresh)
+    *known = Some((address, signal.clone()));
+    Ok(signal)
 }
 
 /// Waits for the next event, at most so many seconds: nil, the number of a connection to evict, or a Hash.
 fn next(ruby: &Ruby, seconds: f64) -> Result<Value, Error> {
     guarded(ruby, || {
-        let process = process::checked();
+        let process = process::current();
         let signal = signal(ruby, process)?;
         let timeout = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(1));
         let event = poolkeeper_gvl::wait(ruby, &signal, timeout, || process.events.pop())?;

@@ -1,7 +1,7 @@
 //! `Poolkeeper::Sockets`: sockets that drivers own, by the number of their descriptor.
 
 use magnus::{function, Error, Module, Object, RModule, Ruby};
-use poolkeeper_core::socket;
+use poolkeeper_core::socket::{self, Identity};
 
 use crate::guard::guarded;
 
@@ -13,9 +13,23 @@ fn shut_down(ruby: &Ruby, descriptor: i32) -> Result<bool, Error> {
     guarded(ruby, || Ok(socket::shut_down(descriptor)))
 }
 
+/// Those of these descriptors that lead to sockets, each with the socket's identity.
+fn identities(ruby: &Ruby, descriptors: Vec<i32>) -> Result<Vec<(i32, u64)>, Error> {
+    guarded(ruby, || {
+        let identity = |descriptor| socket::identity(descriptor).map(|identity| (descriptor, identity.0));
+        Ok(descriptors.into_iter().filter_map(identity).collect())
+    })
+}
+
+fn part(ruby: &Ruby, descriptor: i32, identity: u64) -> Result<bool, Error> {
+    guarded(ruby, || Ok(socket::part(descriptor, Identity(identity))))
+}
+
 pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
     let sockets = module.define_module("Sockets")?;
     sockets.define_singleton_method("_hung_up", function!(hung_up, 1))?;
     sockets.define_singleton_method("_shut_down", function!(shut_down, 1))?;
+    sockets.define_singleton_method("_identities", function!(identities, 1))?;
+    sockets.define_singleton_method("_part", function!(part, 2))?;
     Ok(())
 }

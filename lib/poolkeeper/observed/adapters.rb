@@ -35,9 +35,29 @@ module Poolkeeper
           end
         end
 
+        # @return [Array<Array(Integer, Integer)>] descriptor and identity of each connection's socket
+        def sockets
+          Sockets._identities(everyone.map { |adapter| Driver.descriptor(adapter) })
+        end
+
+        # Forgets the drivers of all connections, without a word to the server: those that can connect anew when they are
+        # used. What others do with a connection without a driver is an error, and theirs to do.
+        def discard
+          everyone.each { |adapter| adapter.discard! if Driver.lazy? && !Driver.in_process?(adapter) }
+        end
+
         # @return [Object, nil] the adapter with a number, unless it is gone
         def [](number)
           @by_number[number]
+        end
+
+        private
+
+        # Those we have met and those in one pool with them. No lock is taken: in a forked child it may be locked for
+        # ever.
+        def everyone
+          met = @by_number.values
+          met | met.flat_map { |adapter| adapter.pool.instance_variable_get(:@connections).to_a }
         end
       end
     end

@@ -38,5 +38,13 @@ module Poolkeeper
         end
       end
     end
+
+    # Before a driver says goodbye: in a child that was forked in C it would be said in the parent's name.
+    module Goodbye
+      def disconnect!
+        Core._look
+        super
+      end
+    end
   end
 end

@@ -50,12 +50,19 @@ module Poolkeeper
           on_stack?(LEND)
         end
 
+        # Whether ActiveRecord is at work on a connection or a pool, anywhere on this stack.
+        def active_record_on_stack?
+          caller_locations.any? { |location| active_record?(location) }
+        end
+
         private
 
         def on_stack?(method)
-          caller_locations.any? do |location|
-            location.base_label == method && ACTIVE_RECORD.match?(location.absolute_path || location.path)
-          end
+          caller_locations.any? { |location| location.base_label == method && active_record?(location) }
+        end
+
+        def active_record?(location)
+          ACTIVE_RECORD.match?(location.absolute_path || location.path)
         end
 
         # A walk through the heap, taken only where a transaction is open and nobody on this stack owns it. A fiber that

@@ -26,7 +26,6 @@ pub use repair::Repair;
 
 /// Everything of this process.
 pub struct Process {
-    pid: u32,
     mirror: Mutex<Mirror>,
     hosts: Hosts,
     /// What is on its way to Ruby.
@@ -47,7 +46,7 @@ static FIRST: OnceRef<'static, Process> = OnceRef::new();
 
 /// What belongs to this process; made at the first call.
 ///
-/// Costs a load a link. A fork that the hook did not see is noticed by [`checked`].
+/// Costs a load a link. In a forked child [`forked`] has to be called before this is.
 pub fn current() -> &'static Process {
     let mut process = FIRST.get_or_init(|| Process::leaked(None));
     while let Some(successor) = process.successor.get() {
@@ -56,20 +55,14 @@ pub fn current() -> &'static Process {
     process
 }
 
-/// The same, after a look at the pid: for the slow paths, since a fork made in C bypasses every hook.
-pub fn checked() -> &'static Process {
-    let process = current();
-    if process.pid == std::process::id() {
-        return process;
-    }
-    forked()
-}
-
-/// Starts clean in a forked child. Harmless when called again.
+/// Starts clean in a forked child; to be called once there, before anything else.
+///
+/// Takes no lock that it inherited: whoever held it is not here to give it back.
 pub fn forked() -> &'static Process {
     let inherited = current();
-    if inherited.pid == std::process::id() {
-        return inherited;
+    if let Some(Some(watch)) = inherited.watch.get() {
+        // Leaked with the rest, its descriptors would pile up where children fork children.
+        watch.abandon();
     }
     inherited.successor.get_or_init(|| Process::leaked(Some(inherited)))
 }
@@ -78,7 +71,6 @@ impl Process {
     fn leaked(inherited: Option<&Process>) -> &'static Process {
         let watch_wanted = inherited.is_none_or(|process| process.watch_wanted.load(Ordering::Relaxed));
         Box::leak(Box::new(Process {
-            pid: std::process::id(),
             mirror: Mutex::default(),
             hosts: Hosts::default(),
             events: Queue::default(),

@@ -221,9 +221,3 @@ fn a_lease_from_before_a_demotion_brings_no_connection_back_in() {
     process.checkin(connection, unseen.as_raw_fd());
     event(process, |event| *event == Event::Evict(connection));
 }
-
-#[test]
-fn the_process_value_is_the_same_until_a_fork() {
-    assert!(std::ptr::eq(current(), checked()));
-    assert!(std::ptr::eq(current(), forked()));
-}

@@ -1,0 +1,73 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  # What becomes of a forked child. It starts clean, and has no part in the parent's connections: neither the background
+  # thread nor the locks are its own, and a socket that it kept would keep the server's end alive, or be spoken to in the
+  # parent's name.
+  module ForkHook
+    def _fork
+      # Asked for here: in the child ActiveRecord may be first, and forget its drivers without closing their sockets.
+      sockets = ForkHook.sockets
+      pid = super
+      ForkHook.child(sockets) if pid.zero?
+      pid
+    end
+
+    # Does not go through `_fork`. The parent is gone, so its connections are this process's own.
+    def daemon(...)
+      super.tap { ForkHook.child }
+    end
+
+    class << self
+      # Starts clean; harmless when called again, and in a process that has not forked.
+      #
+      # @param sockets [Array] what {Observed::Adapters.sockets} answered in the parent
+      def child(sockets = [])
+        start_clean if Core._forked
+        part(sockets)
+      end
+
+      # Called by the core, at its first entry in a child that no hook has announced: forked in C.
+      def stray
+        Handler.call("starting clean in a child forked in C", nil) do
+          start_clean
+          part(Observed::Adapters.sockets)
+          Observed::Adapters.discard
+          tell_active_record unless Observed::Transactions.active_record_on_stack?
+        end
+      end
+
+      # @return [Array] the sockets of all connections, as they are now
+      def sockets
+        Handler.call("looking at sockets before a fork", []) { Observed::Adapters.sockets }
+      end
+
+      # A child that ends without having come here would have its drivers say goodbye over the parent's sockets.
+      def look_at_exit
+        @look_at_exit ||= at_exit { Core._look } && true
+      end
+
+      private
+
+      def start_clean
+        Background.forked
+        Observed::Pools.forget(Observed::Pools.numbers)
+      end
+
+      def part(sockets)
+        sockets.each { |descriptor, identity| Sockets._part(descriptor, identity) }
+      end
+
+      # From 7.1 on ActiveRecord trusts Ruby's hook, and has not noticed. It does what it does after any other fork,
+      # which ends the leases of threads that are not here; in the middle of its own work that would be too much.
+      def tell_active_record
+        return unless defined?(::ActiveSupport::ForkTracker)
+
+        tracker = ::ActiveSupport::ForkTracker
+        tracker.respond_to?(:after_fork_callback) ? tracker.after_fork_callback : tracker.check!
+      end
+    end
+  end
+
+  ::Process.singleton_class.prepend(ForkHook)
+end
