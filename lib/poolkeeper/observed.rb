@@ -39,6 +39,7 @@ module Poolkeeper
         Driver.follow(adapter)
         Owner.follow(adapter)
         Refusal.follow(::ActiveRecord::ConnectionAdapters::ConnectionPool)
+        adapter.prepend(Farewell)
         learn_leases(adapter)
         Background.ensure_running
         # Where this fails, as in a handler of signals that may take no lock, the next call begins again.
@@ -62,6 +63,7 @@ require_relative "observed/adapters"
 require_relative "observed/callbacks"
 require_relative "observed/driver"
 require_relative "observed/eviction"
+require_relative "observed/farewell"
 require_relative "observed/hooks"
 require_relative "observed/pools"
 require_relative "observed/proof"
