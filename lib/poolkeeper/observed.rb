@@ -39,6 +39,7 @@ module Poolkeeper
         Driver.follow(adapter)
         Owner.follow(adapter)
         Refusal.follow(::ActiveRecord::ConnectionAdapters::ConnectionPool)
+        adapter.prepend(Farewell)
         learn_leases(adapter)
         ForkHook.look_at_exit
         Background.ensure_running
@@ -64,6 +65,7 @@ require_relative "observed/adapters"
 require_relative "observed/callbacks"
 require_relative "observed/driver"
 require_relative "observed/eviction"
+require_relative "observed/farewell"
 require_relative "observed/hooks"
 require_relative "observed/pools"
 require_relative "observed/proof"

@@ -83,6 +83,26 @@ RSpec.describe "Connections that the server closes", :database do
     wait_until(message: "evicted, whichever its number (#{before}, #{after})") { writing_pool.connections.empty? }
   end
 
+  it "are no hang-ups where the application closes them by itself, though the server be faster with it" do
+    warm_up(3)
+    pids = Array.new(3) { writing_pool.checkout }.to_h { |adapter| [adapter, backend_of(adapter)] }
+    pids.each do |adapter, pid|
+      # The server's end comes before ours, and a checkout elsewhere looks at what has hung up.
+      server_first = lambda do
+        primary.terminate([pid])
+        hold(role: :reading).select_value("SELECT 1")
+      end
+      raw = %i[@raw_connection @connection].filter_map { |name| adapter.instance_variable_get(name) }.first
+      raw.define_singleton_method(:close) { server_first.call && super() }
+      writing_pool.checkin(adapter)
+    end
+    writing_pool.disconnect!
+
+    expect(primary.backends).to be_empty
+    expect(counts).to include(condemned: 0, evicted: 0, dropped: 0)
+    expect(Poolkeeper.healthy?).to be(true)
+  end
+
   describe "and their healthy neighbours" do
     it "stay: one backend terminated is no restart" do
       warm_up

@@ -172,10 +172,9 @@ fn retain(ruby: &Ruby, newest: u64, connections: Vec<u64>) -> Result<(), Error> 
     })
 }
 
-/// The connection's socket is gone, and its mark with it.
 fn dropped(ruby: &Ruby, connection: u64) -> Result<(), Error> {
     guarded(ruby, || {
-        process::current().mirror(|mirror| mirror.socket(connection, None));
+        process::current().dropped(connection);
         Ok(())
     })
 }

@@ -61,12 +61,8 @@ module Poolkeeper
         def state(adapter)
           raw = adapter.instance_variable_get(@variable)
           return raw.transaction_status if raw.respond_to?(:transaction_status)
-          return unless mysql?(raw)
 
-          # Before 7.1 `disconnect!` leaves the client that it has closed where it was.
-          return (LOST if @lazy) if raw.closed?
-
-          ACTIVE if busy?(raw)
+          ACTIVE if mysql?(raw) && busy?(raw)
         rescue Closed
           nil
         end
@@ -77,9 +73,9 @@ module Poolkeeper
           mysql?(raw) ? raw.closed? : state(adapter) == LOST
         end
 
-        # Whether a driver that has no transaction state knows of nothing that speaks against its connection.
+        # Whether a driver that has no transaction state has nothing under way.
         def fine?(raw)
-          !mysql?(raw) || !(raw.closed? || busy?(raw))
+          !mysql?(raw) || !busy?(raw)
         end
 
         # Whether the database lives in this process (SQLite). There is no server that could be dead, and a database in
@@ -93,10 +89,11 @@ module Poolkeeper
         # Shutting down comes first: on 6.1 and 7.0 `disconnect!` deallocates statements over the wire and would wait
         # for ever on a silent server.
         def drop(adapter)
+          number = Adapters.number(adapter)
+          # So that its end, which is our own doing, is no hang-up.
+          Mirror._dropped(number) if number
           Sockets._shut_down(descriptor(adapter))
           adapter.disconnect!
-          number = Adapters.number(adapter)
-          Mirror._dropped(number) if number
         end
 
         private

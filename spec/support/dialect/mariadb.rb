@@ -21,6 +21,13 @@ module Support
       # What a connection says of itself that its server ends.
       ENDED = /Lost connection|Server has gone away|not connected/
 
+      # A session's own limits, in the server's words. Where it knows whole seconds only, none at all would be 0.
+      LIMIT_LOCKS = "SET SESSION innodb_lock_wait_timeout = 0"
+      LIMIT_IDLING = "SET SESSION wait_timeout = 1"
+      LIMIT_TRANSACTIONS = "SET SESSION idle_transaction_timeout = 1"
+      # What poolkeeper reads in the error after the server has made use of them: MariaDB hangs up without a word.
+      EXPIRED = :dead
+
       # For scripts, which know nothing of the suite.
       TERMINATE = <<~RUBY
         require "mysql2"
@@ -65,6 +72,37 @@ module Support
       def password(password)
         # Not for the standby, which would follow at its own time.
         "SET SESSION sql_log_bin = OFF; ALTER USER #{Support::Mariadb::ROLE} IDENTIFIED BY '#{password}'"
+      end
+
+      # @return [String] ends a statement, and not its connection
+      def cancel(pid)
+        "KILL QUERY #{pid}"
+      end
+
+      # @return [String] ends a connection
+      def kill(pid)
+        "KILL CONNECTION #{pid}"
+      end
+
+      # @return [String] a session's own limit
+      def limit_statements(seconds)
+        "SET SESSION max_statement_time = #{seconds}"
+      end
+
+      # Runs a block while the application gets no more connections.
+      def crowded(node)
+        limit = node.sql("SELECT @@max_connections")[0][0]
+        # As few as the server can be told to allow.
+        node.sql("SET GLOBAL max_connections = 10")
+        crowd = Array.new(10 - clients_of(node)) { Mysql2::Client.new(node.config.except(:adapter)) }
+        yield
+      ensure
+        crowd&.each(&:close)
+        node.sql("SET GLOBAL max_connections = #{limit}")
+      end
+
+      def clients_of(node)
+        node.sql("SELECT count(*) FROM information_schema.processlist WHERE id <> CONNECTION_ID()")[0][0].to_i
       end
 
       # @return [String] a statement of so many seconds that answers 1

@@ -20,6 +20,13 @@ module Support
       # What a connection says of itself that its server ends.
       ENDED = /terminating connection|server closed the connection/
 
+      # A session's own limits, in the driver's words.
+      LIMIT_LOCKS = "SET lock_timeout = '50ms'"
+      LIMIT_IDLING = "SET idle_session_timeout = '50ms'"
+      LIMIT_TRANSACTIONS = "SET idle_in_transaction_session_timeout = '50ms'"
+      # What poolkeeper reads in the error after the server has made use of them: PostgreSQL says why.
+      EXPIRED = :expired
+
       # For scripts, which know nothing of the suite.
       TERMINATE = <<~RUBY
         require "pg"
@@ -65,6 +72,29 @@ module Support
       # @return [String] gives the application a password, or takes it away
       def password(password)
         "ALTER ROLE #{Postgres::ROLE} PASSWORD #{password ? "'#{password}'" : "NULL"}"
+      end
+
+      # @return [String] ends a statement, and not its connection
+      def cancel(pid)
+        "SELECT pg_cancel_backend(#{pid})"
+      end
+
+      # @return [String] ends a connection
+      def kill(pid)
+        "SELECT pg_terminate_backend(#{pid})"
+      end
+
+      # @return [String] a session's own limit
+      def limit_statements(seconds)
+        "SET statement_timeout = #{(seconds * 1_000).to_i}"
+      end
+
+      # Runs a block while the application gets no more connections.
+      def crowded(node)
+        node.sql("ALTER ROLE #{Postgres::ROLE} CONNECTION LIMIT 0")
+        yield
+      ensure
+        node.sql("ALTER ROLE #{Postgres::ROLE} CONNECTION LIMIT -1")
       end
 
       # @return [String] a statement of so many seconds that answers 1
