@@ -10,15 +10,29 @@ module Poolkeeper
     @starting = Mutex.new
 
     class << self
-      # A forked child has neither the thread nor whoever was just starting it, whatever Ruby says of them.
-      def forked
+      # A forked child has neither the thread nor whoever was just starting it.
+      #
+      # @param alone [Boolean] whether no thread may be started here
+      def forked(alone: false)
+        @alone = alone
         @thread = @turn = nil
         @starting = Mutex.new
       end
 
+      # Whether Ruby takes threads for alive that a fork has ended, since whoever forked in C has not told it
+      # (rb_thread_atfork). A new thread may be given the memory of such a one, and the next collection of garbage would
+      # end the process.
+      def haunted?
+        return true if @thread&.alive? && !@thread.equal?(Thread.current)
+
+        Thread.list.size > Dir.children("/proc/self/task").size
+      rescue SystemCallError
+        false
+      end
+
       # Starts the thread unless it runs.
       def ensure_running
-        return if @thread&.alive?
+        return if @thread&.alive? || @alone
         # Whoever is starting it will have done so; a handler of signals may try a lock, but not wait for one.
         return unless @starting.try_lock
 

@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
 module Poolkeeper
-  # What becomes of a forked child. It starts clean, and has no part in the parent's connections: neither the background
-  # thread nor the locks are its own, and a socket that it kept would keep the server's end alive, or be spoken to in the
-  # parent's name.
+  # What becomes of a forked child. It starts clean, for neither the poolkeeper thread nor the locks are its own; and it
+  # has no part in the parent's connections, for a socket that it kept would keep the server's end alive, or be spoken to
+  # in the parent's name.
   module ForkHook
     def _fork
       # Asked for here: in the child ActiveRecord may be first, and forget its drivers without closing their sockets.
@@ -30,7 +30,9 @@ module Poolkeeper
       # Called by the core, at its first entry in a child that no hook has announced: forked in C.
       def stray
         Handler.call("starting clean in a child forked in C", nil) do
-          start_clean
+          alone = Background.haunted?
+          start_clean(alone: alone)
+          stay_alone if alone
           part(Observed::Adapters.sockets)
           Observed::Adapters.discard
           tell_active_record unless Observed::Transactions.active_record_on_stack?
@@ -49,9 +51,15 @@ module Poolkeeper
 
       private
 
-      def start_clean
-        Background.forked
+      def start_clean(alone: false)
+        Background.forked(alone: alone)
         Observed::Pools.forget(Observed::Pools.numbers)
+      end
+
+      def stay_alone
+        Core._want_watch(false)
+        Log.line(:warn, "forked in C, and Ruby was not told (rb_thread_atfork): no thread is started in this child, " \
+                        "dead connections are found at checkout, and nothing more is told here")
       end
 
       def part(sockets)

@@ -44,7 +44,6 @@ module Poolkeeper
         end
 
         started = now
-        Core._look
         Observed.start
         pools = pools.empty? ? all_pools : pools.map { |pool| pool_of(pool) }
         dropped = pools.sum { |pool| Observed::Eviction.sweep(pool) }
@@ -114,7 +113,6 @@ module Poolkeeper
       end
 
       def all_pools
-        # In a child forked in C the pools are others from here on.
         Core._look
         defined?(::ActiveRecord::Base) ? Observed::Pools.all.reject(&:discarded?) : []
       end

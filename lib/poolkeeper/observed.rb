@@ -9,6 +9,8 @@ module Poolkeeper
       #
       # @return [Boolean] whether ActiveRecord is observed
       def start
+        # In a child forked in C the pools are others from here on.
+        Core._look
         return true if @observing
         return false unless Poolkeeper.config.active_record && defined?(::ActiveRecord)
 

@@ -239,7 +239,7 @@ RSpec.describe "A fork", :database, :forks do
       Poolkeeper.release
       done = false
       threads = Array.new(4) { Thread.new { [work] until done }.tap { |thread| thread.report_on_exception = false } }
-      children = Array.new(40) { forked { [leases, *work, Poolkeeper.stats.values.sum { |pool| pool[:mirror_misses] }] } }
+      children = Array.new(40) { forked { [leases, *work, counts[:mirror_misses]] } }
       done = true
       threads.each(&:join)
 

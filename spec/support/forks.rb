@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module Support
-  # Children of this process. What a child answers comes back through a pipe, and nothing of this process runs at its end.
+  # Children of this process. What one answers comes back through a pipe, and nothing of this process runs at its end.
   module Forks
     # A child that has done its work and waits to be sent away.
     Child = Struct.new(:pid, :value, :door) do

@@ -40,8 +40,8 @@ module Poolkeeper
           Sockets._identities(everyone.map { |adapter| Driver.descriptor(adapter) })
         end
 
-        # Forgets the drivers of all connections, without a word to the server: those that can connect anew when they are
-        # used. What others do with a connection without a driver is an error, and theirs to do.
+        # Takes the drivers of all connections away, without a word to the server, where the next use connects anew. Up
+        # to 7.0 it does not, and ActiveRecord looks at the pid by itself.
         def discard
           everyone.each { |adapter| adapter.discard! if Driver.lazy? && !Driver.in_process?(adapter) }
         end

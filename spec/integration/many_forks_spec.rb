@@ -1,0 +1,57 @@
+# frozen_string_literal: true
+
+require "spec_helper"
+
+RSpec.describe "Forks without end", :database, :forks do
+  def work
+    [hold.select_value("SELECT 1"), Poolkeeper.release]
+  end
+
+  def size_of_process
+    3.times { GC.start }
+    { descriptors: Support::Proc.fds.values.map { |target| target[/\A[^\[\d]+/] }.tally,
+      threads: Support::Proc.threads.size, rss: Support::Proc.rss }
+  end
+
+  it "leave a parent as it was, a hundred children later, and its watch at work" do
+    held = hold
+    pid = backend_of(held)
+    warm_up(3)
+    10.times { forked { work } }
+    before = size_of_process
+    children = Array.new(100) { forked { work } }
+    after = size_of_process
+
+    expect(children.uniq).to eq([[1, 1]])
+    expect(after.slice(:descriptors, :threads)).to eq(before.slice(:descriptors, :threads))
+    expect(after[:rss] - before[:rss]).to be < 5 * 1024 * 1024
+    wait_until(message: "only the parent's are left") { primary.backends.size == 4 }
+    expect(Poolkeeper::Core._sizes.first).to eq(4)
+
+    primary.terminate(primary.backends.map(&:pid) - [pid])
+    wait_until(message: "evicted in the parent") { writing_pool.connections == [held] }
+    expect(backend_of(held)).to eq(pid)
+  end
+
+  # What the child of a child of a child has, from the first to the last; each has worked and watches what is idle.
+  def generations(count)
+    warm_up(2)
+    work
+    own = [size_of_process, Support::Proc.sockets_to(primary.port), Support::Proc.watched_inodes.size]
+    count == 1 ? [own] : [own, *forked { generations(count - 1) }]
+  end
+
+  it "leave the child of a child of a child no more than the first had" do
+    hold
+    sizes, sockets, watched = forked { generations(8) }.transpose
+
+    expect(sockets).to eq([2] * 8)
+    expect(watched.uniq.size).to eq(1)
+    # A driver that a fork left without a connection is closed when it is collected.
+    parted, descriptors = sizes.map { |size| size[:descriptors].partition { |kind, _| kind == "/dev/null" } }.transpose
+    expect(descriptors.uniq.size).to eq(1), sizes.inspect
+    expect(parted.map { |kinds| kinds.to_h.values.sum }.max).to be < 10
+    expect(sizes.map { |size| size[:threads] }.uniq.size).to eq(1)
+    expect(sizes.last[:rss] - sizes.first[:rss]).to be < 5 * 1024 * 1024
+  end
+end
