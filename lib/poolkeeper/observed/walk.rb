@@ -20,7 +20,7 @@ module Poolkeeper
         def check(context)
           tidy do |adapter, number|
             mine = context.equal?(adapter.owner)
-            missed(adapter, number) if mine && Mirror._seed(number, context.object_id)
+            missed(adapter, number) if mine && Mirror._missed(number, context.object_id)
           end
         end
 
