@@ -156,6 +156,14 @@ fn lease_ended(ruby: &Ruby, connection: u64) -> Result<(), Error> {
     })
 }
 
+/// A walk has found the connection with this owner, or with none (nil), under its pool's lock.
+fn found_with(ruby: &Ruby, connection: u64, owner: Option<u64>) -> Result<(), Error> {
+    guarded(ruby, || {
+        process::checked().mirror(|mirror| mirror.found_with(connection, owner));
+        Ok(())
+    })
+}
+
 fn forget(ruby: &Ruby, connection: u64) -> Result<(), Error> {
     guarded(ruby, || {
         process::current().mirror(|mirror| mirror.forget(connection));
@@ -301,6 +309,7 @@ pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
     mirror.define_singleton_method("_seed", function!(seed, 2))?;
     mirror.define_singleton_method("_missed", function!(missed, 2))?;
     mirror.define_singleton_method("_lease_ended", function!(lease_ended, 1))?;
+    mirror.define_singleton_method("_found_with", function!(found_with, 2))?;
     mirror.define_singleton_method("_forget", function!(forget, 1))?;
     mirror.define_singleton_method("_newest", function!(newest, 0))?;
     mirror.define_singleton_method("_retain", function!(retain, 2))?;

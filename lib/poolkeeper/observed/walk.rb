@@ -24,13 +24,14 @@ module Poolkeeper
           end
         end
 
-        # Forgets connections and pools that have gone without a word.
+        # Forgets leases that have ended, and connections and pools that have gone, without a word.
         def tidy
           newest = Mirror._newest
           known = Pools.numbers
           connections = []
           pools = each_connection do |adapter, number|
             connections << number
+            Mirror._found_with(number, adapter.owner&.object_id)
             yield adapter, number if block_given?
           end
           Mirror._retain(newest, connections)
