@@ -130,6 +130,20 @@ RSpec.describe "Poolkeeper.release", :database do
     end
   end
 
+  it "gives back at the next walk what an interrupt has cut off before anybody had it, though it looks like a checkout" do
+    on_thread do
+      Poolkeeper.release
+      # Where ActiveRecord is interrupted between its queue and its callbacks, this is what is left.
+      adapter = writing_pool.send(:acquire_connection, 5)
+      given_back = Array.new(100) do
+        hold(role: :reading)
+        Poolkeeper.release
+      end
+      expect(given_back.sum).to eq(101)
+      expect(adapter.in_use?).to be_falsy
+    end
+  end
+
   it "forgets leases that ended without a word" do
     on_thread do
       adapter = hold

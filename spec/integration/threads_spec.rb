@@ -86,6 +86,16 @@ RSpec.describe "Many threads", :database do
       expect(warm_up.size).to eq(Support::Database::SIZE)
     end
 
+    it "has no connection any more that another was about to take over when that one was killed too" do
+      killed
+      # The first half of a reap, by a thread that does not get to the second.
+      on_thread { pool.synchronize { pool.connections.first.steal! } }
+      tidy
+      expect(mirrored.size).to eq(1)
+      pool.reap
+      expect([leased, mirrored]).to eq([[], []])
+    end
+
     it "is not mistaken for another, whatever became of its address" do
       killed
       GC.start
