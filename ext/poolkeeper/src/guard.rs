@@ -2,6 +2,7 @@
 
 use magnus::value::Lazy;
 use magnus::{Error, ExceptionClass, Module, RModule, Ruby};
+use poolkeeper_core::trip;
 
 static INTERNAL_ERROR: Lazy<ExceptionClass> = Lazy::new(|ruby| {
     let class = ruby
@@ -14,7 +15,14 @@ static INTERNAL_ERROR: Lazy<ExceptionClass> = Lazy::new(|ruby| {
 
 /// Runs `body`; a panic in it becomes `Poolkeeper::InternalError`.
 pub fn guarded<T>(ruby: &Ruby, body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    poolkeeper_gvl::guarded(|| ruby.get_inner(&INTERNAL_ERROR), body)
+    poolkeeper_gvl::guarded(
+        || ruby.get_inner(&INTERNAL_ERROR),
+        || {
+            let _frame = trip::Frame::enter();
+            trip::here("entry");
+            body()
+        },
+    )
 }
 
 /// An error of the core as an exception.
