@@ -23,8 +23,12 @@ module Poolkeeper
     end
 
     # Starts clean; harmless when called again, and in a process that has not forked.
-    def self.child
+    def self.child(attempts = 2)
       Core._forked and Observed::Pools.forget(Observed::Pools.numbers)
+    rescue InternalError => e
+      # It would come out of the application's own `fork`.
+      Log.rescued("starting clean after a fork", e)
+      retry if (attempts -= 1).positive?
     end
   end
 

@@ -19,7 +19,6 @@ RSpec.describe "A panic in Rust", :scripts do
     before(:context) do
       extend Support::Scripts
       @said = answers(<<~RUBY, @prelude, "require #{File.join(Support::Scripts::ROOT, "spec/support/native").dump}")
-        $stderr.reopen(IO::NULL)
         require "poolkeeper"
         Poolkeeper.config.logger = nil
         calls = Support::Native::CALLS
@@ -80,5 +79,30 @@ RSpec.describe "A panic in Rust", :scripts do
     it "spoils nothing: before and after all of that every entry is answered, and no Rust frame is left" do
       expect(@said.values_at(:before, :after, :frames)).to eq([[], [], 0])
     end
+  end
+end
+
+RSpec.describe "The library that is shipped" do
+  root = Support::Trip::ROOT
+
+  it "cannot be made to panic: it has no such entry, and none of the code behind it" do
+    expect(Poolkeeper.const_defined?(:Trip)).to be(false)
+    library = $LOADED_FEATURES.grep(%r{/poolkeeper\.#{RbConfig::CONFIG["DLEXT"]}\z}).fetch(0)
+    expect(File.binread(library)).not_to include("tripped at")
+    expect(File.binread(File.join(Support::Trip.folder, "poolkeeper", File.basename(library)))).to include("tripped at")
+  end
+
+  it "is built without features, and none is on by default" do
+    manifests = Dir[File.join(root, "{.,ext/*}/Cargo.toml")].map { |path| File.read(path) }
+    expect(manifests.join).to include("trip = [")
+    expect(manifests).to all(satisfy { |text| !text.match?(/^default\s*=/) })
+    expect(File.read(File.join(root, "ext/poolkeeper/extconf.rb"))).not_to match(/--(?:all-)?features/)
+  end
+
+  it "has no other places than those that are forced here" do
+    places = Dir[File.join(root, "ext/**/*.rs")].flat_map { |path| File.read(path).scan(/trip::here\("([^"]+)"\)/) }
+    specs = Dir[File.join(root, "spec/integration/panics*_spec.rb")].map { |path| File.read(path) }.join
+    expect(places.flatten.uniq.size).to be >= 9
+    expect(places.flatten).to all(satisfy { |place| specs.include?(%("#{place}")) })
   end
 end

@@ -20,11 +20,14 @@ module Support
         end
       end
 
-      # For scripts, to come before anything that loads the gem: `trip` arms a place, for everybody or for this thread.
+      # For scripts, to come before anything that loads the gem: `trip` arms a place, for everybody or for this thread,
+      # after so many have passed by.
       def prelude
         <<~RUBY
           $LOAD_PATH.unshift(#{folder.dump})
-          def trip(place, times = 1, here: false) = Poolkeeper::Trip._arm(place, times, here)
+          # Looking up its symbols takes longer than all else.
+          ENV["RUST_BACKTRACE"] = "0"
+          def trip(place, times = 1, skip: 0, here: false) = Poolkeeper::Trip._arm(place, skip, times, here)
           def tripped(place) = Poolkeeper::Trip._tripped(place)
         RUBY
       end
@@ -44,8 +47,8 @@ module Support
         library = File.join(folder, "poolkeeper.#{RbConfig::CONFIG["DLEXT"]}")
         FileUtils.mkdir_p(folder)
         # Renamed into its place, as another process may have the old one mapped.
-        FileUtils.cp(File.join(TARGET, "debug", "libpoolkeeper.#{RbConfig::CONFIG["SOEXT"]}"), "#{library}.#{$$}")
-        FileUtils.mv("#{library}.#{$$}", library)
+        FileUtils.cp(File.join(TARGET, "debug", "libpoolkeeper.#{RbConfig::CONFIG["SOEXT"]}"), "#{library}.#{Process.pid}")
+        FileUtils.mv("#{library}.#{Process.pid}", library)
       end
     end
   end

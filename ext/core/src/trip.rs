@@ -38,15 +38,18 @@ mod armed {
 
     #[derive(Default)]
     struct Place {
+        skip: u64,
         left: u64,
         only: Option<ThreadId>,
         tripped: u64,
     }
 
-    /// From now on whoever comes to this place panics, so many times; with `here` only this thread.
-    pub fn arm(place: &str, times: u64, here: bool) {
+    /// From now on whoever comes to this place panics, so many times, after so many have passed; with `here` only this
+    /// thread counts.
+    pub fn arm(place: &str, skip: u64, times: u64, here: bool) {
         let mut places = lock(&PLACES);
         let place = places.entry(place.to_owned()).or_default();
+        place.skip = skip;
         place.left = times;
         place.only = here.then(|| current().id());
     }
@@ -70,10 +73,16 @@ mod armed {
         let Some(place) = places.get_mut(name) else {
             return false;
         };
-        let trips = place.left > 0 && place.only.is_none_or(|only| only == current().id());
-        place.left -= u64::from(trips);
-        place.tripped += u64::from(trips);
-        trips
+        if place.left == 0 || place.only.is_some_and(|only| only != current().id()) {
+            return false;
+        }
+        if place.skip > 0 {
+            place.skip -= 1;
+            return false;
+        }
+        place.left -= 1;
+        place.tripped += 1;
+        true
     }
 
     /// How many frames are alive: those whose destructor has not run yet, and those whose destructor never will.

@@ -7,8 +7,8 @@ use poolkeeper_core::trip;
 use poolkeeper_gvl::Signal;
 
 /// Not guarded, as is nothing in here: it would be the next to trip.
-fn arm(place: String, times: u64, here: bool) {
-    trip::arm(&place, times, here);
+fn arm(place: String, skip: u64, times: u64, here: bool) {
+    trip::arm(&place, skip, times, here);
 }
 
 fn tripped(place: String) -> u64 {
@@ -29,7 +29,7 @@ fn be_jumped_over(ruby: &Ruby, seconds: f64) -> Result<(), Error> {
 
 pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
     let trip = module.define_module("Trip")?;
-    trip.define_singleton_method("_arm", function!(arm, 3))?;
+    trip.define_singleton_method("_arm", function!(arm, 4))?;
     trip.define_singleton_method("_tripped", function!(tripped, 1))?;
     trip.define_singleton_method("_frames", function!(frames, 0))?;
     trip.define_singleton_method("_be_jumped_over", function!(be_jumped_over, 1))?;
