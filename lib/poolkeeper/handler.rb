@@ -19,7 +19,9 @@ module Poolkeeper
 
       # @param held [Array, false, nil] what {Mirror._held} answered: nil where nothing is held. No block may stand in
       #   here: its variables would double the price of releasing nothing.
-      def release(leaks, held = Mirror._held(Owner.current))
+      def release(leaks, held = (unasked = true))
+        # Not as the default itself: what it raises would be beyond the rescue.
+        held = Mirror._held(Owner.current) if unasked
         held.nil? ? 0 : release_held(leaks, held)
       rescue InternalError => e
         Log.rescued("releasing", e)

@@ -145,7 +145,7 @@ fn seed(ruby: &Ruby, connection: u64, owner: u64) -> Result<bool, Error> {
 /// of work, and goes back with it.
 fn missed(ruby: &Ruby, connection: u64, owner: u64) -> Result<bool, Error> {
     guarded(ruby, || {
-        Ok(process::checked().mirror(|mirror| mirror.seed(connection, Lease::new(owner, 0))))
+        Ok(process::current().mirror(|mirror| mirror.seed(connection, Lease::new(owner, 0))))
     })
 }
 
@@ -159,7 +159,7 @@ fn lease_ended(ruby: &Ruby, connection: u64) -> Result<(), Error> {
 /// A walk has found the connection with this owner, or with none (nil), under its pool's lock.
 fn found_with(ruby: &Ruby, connection: u64, owner: Option<u64>) -> Result<(), Error> {
     guarded(ruby, || {
-        process::checked().mirror(|mirror| mirror.found_with(connection, owner));
+        process::current().mirror(|mirror| mirror.found_with(connection, owner));
         Ok(())
     })
 }

@@ -19,10 +19,15 @@ module Poolkeeper
                    (raw.respond_to?(:transaction_status) ? raw.transaction_status.zero? : Driver.fine?(raw))
           end
           Callbacks.doubt(self, number, look || Callbacks::UNKNOWN) unless fine
+          seen = true
         rescue Driver::Closed
           # It has nothing to tell of: it connects anew.
+          seen = true
         rescue InternalError => e
-          Log.rescued("looking at a connection at checkout", e)
+          seen = Callbacks.unanswered(self, number, e)
+        ensure
+          # Interrupted: ActiveRecord may leave the connection to its owner, whose release has to find it.
+          Callbacks.doubt(self, number, nil) unless seen
         end
         super
       end
@@ -36,6 +41,9 @@ module Poolkeeper
         rescue InternalError => e
           Log.rescued("looking at a connection at checkin", e)
         end
+        seen = true
+      ensure
+        Callbacks.queue(self) unless seen
       end
     end
 

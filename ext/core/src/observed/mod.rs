@@ -152,6 +152,11 @@ impl Mirror {
         })
     }
 
+    /// The connection that uses a socket.
+    pub fn connection_over(&self, identity: Identity) -> Option<u64> {
+        self.by_identity.get(&identity).copied()
+    }
+
     /// Condemns a connection. Returns whether it was not condemned before.
     pub fn condemn(&mut self, connection: u64, reason: Condemned) -> bool {
         match self.connections.get_mut(&connection) {
