@@ -53,7 +53,6 @@ module Poolkeeper
 
       # Done again it changes nothing, so two threads that get here together do no harm.
       def learn_leases(adapter)
-        adapter.prepend(Goodbye)
         return adapter.prepend(Hooks) if Driver.lazy?
 
         adapter.set_callback(:checkout, :before, Callbacks, prepend: true)

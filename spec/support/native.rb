@@ -13,15 +13,17 @@ module Support
       "Mirror._enlist" => [1], "Mirror._checkout" => [1, 7, 7], "Mirror._checkin" => [1, -1],
       "Mirror._settle" => [1, -1], "Mirror._condemned" => [1], "Mirror._observe" => [], "Mirror._held" => [7],
       "Mirror._leases" => [7], "Mirror._lease" => [1], "Mirror._released" => [7], "Mirror._job" => [7, "orders", 3],
-      "Mirror._begin" => [7], "Mirror._seed" => [1, 7], "Mirror._lease_ended" => [1], "Mirror._forget" => [1],
+      "Mirror._begin" => [7], "Mirror._seed" => [1, 7], "Mirror._missed" => [1, 7], "Mirror._found_with" => [1, 7],
+      "Mirror._lease_ended" => [1], "Mirror._forget" => [1],
       "Mirror._newest" => [], "Mirror._retain" => [1, [1]], "Mirror._dropped" => [1], "Mirror._keep" => [1],
       "Mirror._count" => [1, "released", false], "Mirror._stats" => [],
       "Notices._next" => [0.0], "Notices._notify" => ["error.rescued", 1, 7, nil, "a spec's", false],
       "Incidents._fault" => [:unreachable, 1, 7], "Incidents._healthy?" => [],
       "Fault._classify" => [[[["PG::ConnectionBad"], nil, nil, "server closed the connection", true, nil]]],
       "Fault._interest" => [["PG::ConnectionBad"]],
-      "Sockets._hung_up" => [-1], "Sockets._shut_down" => [-1],
-      "Core._forked" => [], "Core._want_watch" => [true], "Core._sizes" => [], "Mirror._forget_pool" => [1]
+      "Sockets._hung_up" => [-1], "Sockets._shut_down" => [-1], "Sockets._identities" => [[-1]],
+      "Sockets._part" => [-1, 1], "Core._forked" => [], "Core._look" => [], "Core._want_watch" => [true],
+      "Core._sizes" => [], "Mirror._forget_pool" => [1]
     }.freeze
 
     class << self

@@ -46,13 +46,5 @@ module Poolkeeper
         Callbacks.queue(self) unless seen
       end
     end
-
-    # Before a driver says goodbye: in a child that was forked in C it would be said in the parent's name.
-    module Goodbye
-      def disconnect!
-        Core._look
-        super
-      end
-    end
   end
 end
