@@ -45,7 +45,6 @@ module Support
       def sql(statements)
         observe { |client| rows(client, statements) }
       end
-      alias psql sql
 
       # Lends the observer's connection, for looking more than once.
       #
