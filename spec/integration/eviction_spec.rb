@@ -83,6 +83,45 @@ RSpec.describe "Connections that the server closes", :database do
     wait_until(message: "evicted, whichever its number (#{before}, #{after})") { writing_pool.connections.empty? }
   end
 
+  it "are found behind the same descriptor number after the driver reconnected by itself", only: :mariadb do
+    disconnect
+    connect(reconnect: true)
+    adapter = writing_pool.checkout
+    backend = backend_of(adapter)
+    writing_pool.checkin(adapter)
+    adapter = writing_pool.checkout
+    before = Poolkeeper::Observed::Driver.descriptor(adapter)
+    primary.terminate([backend])
+    expect(adapter.select_value("SELECT 1")).to eq(1)
+    expect(Poolkeeper::Observed::Driver.descriptor(adapter)).to eq(before)
+    backend = backend_of(adapter)
+    writing_pool.checkin(adapter)
+    expect(primary.backends.map(&:pid)).to eq([backend])
+
+    primary.terminate([backend])
+    wait_until(message: "evicted, though its number (#{before}) is the same") { writing_pool.connections.empty? }
+  end
+
+  it "are evicted where the server does not want them idle for so long, and that is no incident" do
+    adapters = Array.new(2) { writing_pool.checkout }
+    adapters.each { |adapter| adapter.execute(dialect::LIMIT_IDLING) }
+    adapters.each { |adapter| writing_pool.checkin(adapter) }
+
+    wait_until(message: "evicted") { writing_pool.connections.empty? }
+    expect(counts[:evicted]).to eq(2)
+    expect(Poolkeeper.healthy?).to be(true)
+  end
+
+  it "are watched over unix sockets, too" do
+    ActiveRecord::Base.establish_connection(primary.socket_config(pool: 3))
+    warm_up(3)
+    expect(counts[:host]).to start_with("unix:/")
+    primary.terminate(:all)
+    wait_until(message: "evicted") { writing_pool.connections.empty? }
+    expect(counts[:evicted]).to eq(3)
+    expect(written_by(hold)).to eq(1)
+  end
+
   it "are no hang-ups where the application closes them by itself, though the server be faster with it" do
     warm_up(3)
     pids = Array.new(3) { writing_pool.checkout }.to_h { |adapter| [adapter, backend_of(adapter)] }
@@ -138,6 +177,23 @@ RSpec.describe "Connections that the server closes", :database do
     ensure
       primary.sql("ALTER SYSTEM RESET DateStyle")
       primary.sql("SELECT pg_reload_conf()")
+    end
+
+    it "stay where a statement was killed, a variable tracked or the server's settings changed", only: :mariadb do
+      warm_up
+      adapters = Array.new(5) { writing_pool.checkout }
+      adapters.each { |adapter| adapter.execute("SET SESSION session_track_system_variables = '*'") }
+      pids = adapters.map { |adapter| backend_of(adapter) }
+      adapters.each { |adapter| writing_pool.checkin(adapter) }
+      pids.each { |pid| primary.sql("KILL QUERY #{pid}") }
+      primary.sql("SET GLOBAL wait_timeout = 20000, GLOBAL max_connections = 70")
+
+      expect(Poolkeeper::Observed::Eviction.sweep(writing_pool)).to eq(0)
+      5.times { writing_pool.with_connection { |adapter| adapter.execute("SET SESSION sort_buffer_size = 65536") } }
+      expect(primary.backends.map(&:pid)).to match_array(pids)
+      expect(counts).to include(evicted: 0, dropped: 0, discarded: 0)
+    ensure
+      primary.sql("SET GLOBAL wait_timeout = DEFAULT, GLOBAL max_connections = 80")
     end
 
     it "stay where another owner has them, whatever error is told of" do

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "mysql2"
+require_relative "../servers/processes"
 
 module Support
   module Mariadb
@@ -14,7 +15,7 @@ module Support
       # Statements of the observer are not in the general log, and none waits forever.
       OPTIONS = "SET SESSION sql_log_off = ON, max_statement_time = 30"
       BACKENDS = <<~SQL.freeze
-        SELECT p.id AS pid, a.attr_value AS application_name, p.command,
+        SELECT p.id AS pid, p.tid AS thread, p.query_id AS statement, a.attr_value AS application_name, p.command,
                CASE WHEN p.command <> 'Sleep' THEN 'active'
                     WHEN x.state = 'ACTIVE' THEN 'idle in transaction' ELSE 'idle' END AS state,
                IF(x.state = 'ACTIVE', NOW(6) - INTERVAL x.timer_wait DIV 1000000 MICROSECOND, NULL) AS xact_start,
@@ -29,10 +30,12 @@ module Support
                ON s.thread_id = t.thread_id AND s.nesting_event_level = 0
         WHERE p.user = '#{ROLE}' ORDER BY p.id
       SQL
+      # Seconds that a thread may be at work before it is taken for one that still is in the middle of a statement.
+      AT_WORK = 0.5
       # KILL of a connection that has gone already.
       NO_SUCH_CONNECTION = 1094
       TOO_MANY_CONNECTIONS = 1040
-      private_constant :OPTIONS, :BACKENDS, :NO_SUCH_CONNECTION, :TOO_MANY_CONNECTIONS
+      private_constant :OPTIONS, :BACKENDS, :AT_WORK, :NO_SUCH_CONNECTION, :TOO_MANY_CONNECTIONS
 
       # @example
       #   node.sql("SELECT count(*) FROM orders") # => [["2000"]]
@@ -42,7 +45,6 @@ module Support
       def sql(statements)
         observe { |client| rows(client, statements) }
       end
-      alias psql sql
 
       # Lends the observer's connection, for looking more than once.
       #
@@ -62,7 +64,7 @@ module Support
       # @param where [Hash] column => a value, or what a `when` would take: a pattern, a range; or a list of such
       # @return [Array<Backend>]
       def backends(**where)
-        matching(observe { |client| client.query(BACKENDS, as: :hash).map { |row| backend(row) } }, where)
+        matching(observe { |client| settled(client).map { |row| backend(row) } }, where)
       end
 
       # Ends connections with KILL and waits until they are gone.
@@ -110,6 +112,28 @@ module Support
         result.to_a
       end
 
+      # A client has its answer a moment before its connection counts as idle. So a connection is taken for active when
+      # its thread waits for something in the middle of a statement, or else is at work for long.
+      def settled(client)
+        deadline = Support.now + AT_WORK
+        found = client.query(BACKENDS, as: :hash).to_a
+        until active(found).empty?
+          waiting = active(found).all? { |row| Servers::Processes.status("#{pid}/task/#{row["thread"]}")&.state == "S" }
+          before = found
+          found = client.query(BACKENDS, as: :hash).to_a
+          break if (waiting && statements(found) == statements(before)) || Support.now > deadline
+        end
+        found
+      end
+
+      def active(found)
+        found.select { |row| row["state"] == "active" }
+      end
+
+      def statements(found)
+        active(found).map { |row| row.values_at("pid", "statement") }
+      end
+
       def kill_connection(client, pid)
         client.query("KILL CONNECTION #{pid}")
         true
@@ -120,7 +144,7 @@ module Support
       end
 
       def backend(row)
-        values = row.transform_keys(&:to_sym)
+        values = row.transform_keys(&:to_sym).slice(*Backend.members)
         Backend.new(**values, pid: values[:pid].to_i, client_port: values[:client_port].to_i)
       end
     end

@@ -28,7 +28,6 @@ module Support
       def sql(statements)
         observe { |connection| connection.exec(statements).values }
       end
-      alias psql sql
 
       # Lends the observer's connection, for looking more than once.
       #
