@@ -33,7 +33,7 @@ module Poolkeeper
       # @return [true, Exception] that it answered, or why not
       def outcome
         answer
-      rescue StandardError => e
+      rescue Exception => e # rubocop:disable Lint/RescueException -- told to whoever waits for it
         e
       end
 
@@ -57,22 +57,40 @@ module Poolkeeper
       def give_back
         Driver.drop(@adapter) unless Driver.state(@adapter).to_i == Driver::IDLE
         @pool.checkin(@adapter)
+        given_back = true
+      ensure
+        Eviction.give_up(@pool, @adapter) unless given_back
       end
 
-      # Our own attempt, so its socket may be shut down: whatever it waits for ends now.
+      # Our own attempt, so its socket may be shut down: whatever it waits for ends now. In one piece, and without any
+      # lock: for want of it the pool may just be stuck.
       def sever(attempt)
-        # On 6.1 and 7.0 a checkout already asks the server, before it has given us anything.
-        adapter = @adapter || @pool.connections.find { |candidate| candidate.owner.equal?(attempt) }
-        Sockets._shut_down(Driver.descriptor(adapter)) if adapter
-        attempt.kill
+        Thread.handle_interrupt(Object => :never) do
+          # On 6.1 and 7.0 a checkout already asks the server, before it has given us anything.
+          adapter = @adapter || connections.find { |candidate| candidate.owner.equal?(attempt) }
+          Sockets._shut_down(Driver.descriptor(adapter)) if adapter
+        ensure
+          attempt.kill
+        end
+      end
+
+      def connections
+        @pool.instance_variable_get(:@connections).to_a.dup
       end
 
       def name
         Pools.registered(Pools.register(@pool)).name
       end
 
+      # The deadline has passed: the pool's lock is not waited for.
       def numbers
-        stat = @pool.stat
+        return "its lock is held by another thread" unless @pool.mon_try_enter
+
+        begin
+          stat = @pool.stat
+        ensure
+          @pool.mon_exit
+        end
         "#{stat[:busy]} of #{stat[:size]} connections busy, #{stat[:waiting]} waiting"
       end
 
