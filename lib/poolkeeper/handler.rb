@@ -12,6 +12,9 @@ module Poolkeeper
         Thread.handle_interrupt(Object => :never) do
           yield
         rescue Exception => e # rubocop:disable Lint/RescueException -- one that escapes kills a Karafka worker
+          # The connection locks of 6.1 and 7.0 let interrupts in, whatever mask is set around them.
+          raise if Interrupts.interrupt?(e)
+
           Log.rescued(doing, e)
           otherwise
         end

@@ -203,19 +203,7 @@ module Poolkeeper
       rescue StandardError, ::SignalException => e
         failed("giving a connection back", e)
       ensure
-        give_up(adapter, pool) unless given_back
-      end
-
-      # A checkin callback raised, so the pool has not taken the connection back. Its slot must not be lost: it leaves
-      # the pool, unless somebody waits, for whom `remove` would connect on this thread; then it is checked in again.
-      def give_up(adapter, pool)
-        pool.synchronize do
-          adapter.lease unless adapter.in_use?
-          next pool.checkin(adapter) unless pool.num_waiting_in_queue.zero?
-
-          pool.remove(adapter)
-        end
-        Driver.drop(adapter) unless pool.connections.any? { |other| other.equal?(adapter) }
+        Eviction.give_up(pool, adapter) unless given_back
       end
 
       def count(pool, counter)
