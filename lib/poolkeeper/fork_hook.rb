@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
 module Poolkeeper
-  # What becomes of a forked child. It starts clean, for neither the poolkeeper thread nor the locks are its own; and it
-  # has no part in the parent's connections, for a socket that it kept would keep the server's end alive, or be spoken to
-  # in the parent's name.
+  # What becomes of a forked child. It starts clean, for neither the poolkeeper thread nor the locks are its own. And it
+  # has no part in its parent's connections: a socket that it kept would keep the server's end alive, or be spoken to in
+  # the parent's name.
   module ForkHook
     def _fork
       # Asked for here: in the child ActiveRecord may be first, and forget its drivers without closing their sockets.

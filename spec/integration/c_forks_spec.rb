@@ -2,8 +2,8 @@
 
 require "spec_helper"
 
-# No hook of Ruby's runs here, and from 7.1 on ActiveRecord does not notice: the child takes its parent's connections for
-# its own.
+# No hook of Ruby's runs here, and ActiveRecord does not notice from 7.1 on: the child takes its parent's connections
+# for its own.
 RSpec.describe "A fork made in C", :database, :scripts do
   let(:c_fork) { <<~RUBY }
     require "fiddle"

@@ -16,11 +16,13 @@ RSpec.describe "A fork", :database, :forks do
     [hold.select_value("SELECT 1"), Poolkeeper.release]
   end
 
-  # What a child still has of the sockets that this process has to the servers.
+  def sockets(pid = "self")
+    Support::Proc.fds(pid).values.grep(/\Asocket:/)
+  end
+
+  # The sockets of connections that a child still has of those that this process has.
   def shared_with(child)
-    [primary, standby].flat_map do |node|
-      Support::Proc.inodes_to(node.port) & Support::Proc.inodes_to(node.port, child.pid)
-    end
+    (sockets & sockets(child.pid)) - others
   end
 
   # The server's numbers of so many connections, taken at once.
@@ -31,6 +33,8 @@ RSpec.describe "A fork", :database, :forks do
     adapters&.each { |adapter| writing_pool.checkin(adapter) }
   end
 
+  # What the suite itself has open, before anything is connected.
+  let!(:others) { sockets }
   let!(:held) { hold }
   let!(:held_pid) { backend_of(held) }
   let!(:idle_pids) do
