@@ -34,6 +34,8 @@ module Support
       "lib/poolkeeper/observed/eviction.rb#idle?" => "called with the pool's lock held, which is re-entrant",
       "lib/poolkeeper/observed/eviction.rb#remove" => "the same, and nobody waits for whom it would connect",
       "lib/poolkeeper/observed/proof.rb#numbers" => "has the pool's lock, for which it has not waited",
+      "lib/poolkeeper/observed/proof.rb#take_back" => "the same",
+      "lib/poolkeeper/observed/proof.rb#sever" => "for its own attempt, which was killed: at most FAREWELL",
       "lib/poolkeeper/observed/release.rb#roll_back" => "a database in this process answers at once"
     }.freeze
 

@@ -38,7 +38,7 @@ RSpec.describe "The list of the places where poolkeeper waits" do
   end
 
   found = self.found(root, ruby, "lib/**/*.rb", /^\s*def (?:self\.)?([\w?!]+)/, harmless, /^\s*#.*|\s# .*/) +
-          self.found(root, rust, "ext/**/*.rs", /^\s*(?:pub(?:\([^)]*\))? )?(?:unsafe )?(?:extern "C" )?fn (\w+)/,
+          self.found(root, rust, "ext/*/src/**/*.rs", /^\s*(?:pub(?:\([^)]*\))? )?(?:unsafe )?(?:extern "C" )?fn (\w+)/,
                      /\A\s*use /, %r{^\s*//.*})
   listed = Support::WaitPoints.all.flat_map(&:at).uniq + Support::WaitPoints::NEVER.keys
 
