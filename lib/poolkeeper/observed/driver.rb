@@ -62,7 +62,7 @@ module Poolkeeper
           raw = adapter.instance_variable_get(@variable)
           return raw.transaction_status if raw.respond_to?(:transaction_status)
           return unless mysql?(raw)
-          # Before 7.1 `disconnect!` leaves the client that it has closed where it was, and each checkout asks the server.
+          # Before 7.1 `disconnect!` leaves the client that it has closed where it was; each checkout asks the server.
           return (LOST if @lazy) if raw.closed?
 
           ACTIVE if busy?(raw)
