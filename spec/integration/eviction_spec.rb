@@ -104,8 +104,10 @@ RSpec.describe "Connections that the server closes", :database do
 
   it "are evicted where the server does not want them idle for so long, and that is no incident" do
     adapters = Array.new(2) { writing_pool.checkout }
-    adapters.each { |adapter| adapter.execute(dialect::LIMIT_IDLING) }
-    adapters.each { |adapter| writing_pool.checkin(adapter) }
+    adapters.each do |adapter|
+      adapter.execute(dialect::LIMIT_IDLING)
+      writing_pool.checkin(adapter)
+    end
 
     wait_until(message: "evicted") { writing_pool.connections.empty? }
     expect(counts[:evicted]).to eq(2)
