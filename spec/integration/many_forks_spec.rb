@@ -23,7 +23,9 @@ RSpec.describe "Forks without end", :database, :forks do
     after = size_of_process
 
     expect(children.uniq).to eq([[1, 1]])
-    expect(after.slice(:descriptors, :threads)).to eq(before.slice(:descriptors, :threads))
+    expect(after[:descriptors]).to eq(before[:descriptors])
+    # Ruby keeps threads that have ended for a while.
+    expect(after[:threads]).to be <= before[:threads]
     expect(after[:rss] - before[:rss]).to be < 5 * 1024 * 1024
     wait_until(message: "only the parent's are left") { primary.backends.size == 4 }
     expect(Poolkeeper::Core._sizes.first).to eq(4)
