@@ -283,6 +283,7 @@ RSpec.describe "A fork", :database, :forks do
 
       value = said.pop
       value.is_a?(Exception) ? raise(value) : expect(value).to(eq([1, 1]))
+
       primary.terminate(idle_pids)
       # One of them was replaced when it leaked.
       wait_until(message: "evicted in the parent") { counts[:evicted] == 2 }
