@@ -4,19 +4,16 @@ module Demo
   # What became of the batches, and which fault a failure belongs to. Judged by the driver's words alone: nothing of
   # poolkeeper's own account goes into it.
   class Batches
-    # How libpq begins when it could not open a connection; all other trouble is that of one that was open.
-    REFUSED = /connection to server (?:at|on) .* failed:/m
-    # What ActiveRecord and the driver raise when an open connection turns out to be gone.
-    LOST = {
-      "PG::AdminShutdown" => //, "PG::CrashShutdown" => //, "PG::UnableToSend" => //, "PG::ConnectionBad" => //,
-      "PG::Error" => /server closed the connection|no connection to the server|terminating connection|not open/,
-      "ActiveRecord::ConnectionFailed" => //, "ActiveRecord::ConnectionNotEstablished" => //
-    }.freeze
+    # What ActiveRecord raises when an open connection turns out to be gone; the driver's words the database knows.
+    LOST = { "ActiveRecord::ConnectionFailed" => //, "ActiveRecord::ConnectionNotEstablished" => // }.freeze
     POOL = "ActiveRecord::ConnectionTimeoutError"
 
     # @param faults [Faults]
-    def initialize(faults)
+    # @param database [Module] {Postgresql} or {Mariadb}
+    def initialize(faults, database)
       @faults = faults
+      @refused = database::REFUSED
+      @lost = { **LOST, **database::LOST }
       @succeeded = []
       @failed = []
     end
@@ -73,9 +70,9 @@ module Demo
     def kind(event)
       links = event[:links]
       return :exhausted if links.any? { |link| link[:class] == POOL }
-      return :refused if links.any? { |link| link[:text].match?(REFUSED) }
+      return :refused if links.any? { |link| link[:text].match?(@refused) }
 
-      links.any? { |link| LOST[link[:class]]&.match?(link[:text]) } ? :lost : :other
+      links.any? { |link| @lost[link[:class]]&.match?(link[:text]) } ? :lost : :other
     end
   end
 end

@@ -33,6 +33,7 @@ module Demo
     # @return [void]
     def run(input)
       Record.connect(@databases)
+      speak_to(@databases.fetch(:primary).fetch(:adapter))
       server = Support::KarafkaServer.new(monitor, OrdersConsumer, @partitions, concurrency: 5, batch: 10, pause: 0.5)
       tell_versions
       server.start
@@ -43,6 +44,12 @@ module Demo
     end
 
     private
+
+    def speak_to(adapter)
+      name = adapter == "mysql2" ? "mariadb" : adapter
+      require_relative "#{name}/writes"
+      OrdersConsumer.include(Demo.const_get(name.capitalize)::Writes)
+    end
 
     def poolkeeper?
       @mode == "poolkeeper"

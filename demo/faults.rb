@@ -56,7 +56,7 @@ module Demo
     # Seconds that the primary stays away.
     AWAY = 0.6
 
-    # @param cluster [Support::Postgres::Cluster]
+    # @param cluster [Support::Servers::Cluster]
     def initialize(cluster)
       @all = [
         Fault.new(:restart, 0.4) { restart(cluster.primary) },

@@ -1,10 +1,9 @@
 # frozen_string_literal: true
 
-# What bin/demo runs when everything is installed: `ruby main.rb poolkeeper|bare FOLDER RUBYOPT [GEM_HOME]`.
+# What bin/demo runs when everything is installed: `ruby main.rb DATABASE poolkeeper|bare FOLDER RUBYOPT [GEM_HOME]`.
 require "fileutils"
 require "json"
 require "timeout"
-require_relative "../spec/support/postgres"
 require_relative "orders"
 require_relative "report"
 require_relative "run"
@@ -22,10 +21,19 @@ module Demo
       "handler" => [22, "without poolkeeper, clear_active_connections! after each job"]
     }.freeze
 
+    # @param name [String] postgresql or mariadb
+    # @return [Module] {Postgresql} or {Mariadb}
+    def self.database(name)
+      require_relative "#{name}/server"
+      Demo.const_get(name.capitalize)
+    end
+
+    # @param database [Module] {Postgresql} or {Mariadb}
     # @param folder [String] for files of this run
     # @param rubyopt [String] flags that load ActiveRecord
     # @param gem_home [String, nil] where poolkeeper is installed
-    def initialize(folder, rubyopt, gem_home)
+    def initialize(database, folder, rubyopt, gem_home)
+      @database = database
       @folder = folder
       @environment = { "RUBYOPT" => rubyopt, "GEM_HOME" => gem_home }
     end
@@ -35,7 +43,7 @@ module Demo
       with_servers do |cluster|
         run = run(cluster, "poolkeeper", LIMIT)
         report = Report.new(run)
-        puts("", versions(run, cluster), report.to_s, "", poolkeeper_says(run))
+        puts("", versions(run, cluster), report.to_s, *@database::NOTE, "", poolkeeper_says(run))
         verdict(report.failures)
       end
     end
@@ -65,20 +73,20 @@ module Demo
     def with_servers(&block)
       FileUtils.rm_f(path("consumer.log"))
       Orders.write(path("orders.jsonl"))
-      puts("starting a PostgreSQL primary and its standby")
-      Support::Postgres.start(standby: true) do |cluster|
+      puts("starting a #{@database::NAME} primary and its standby")
+      @database.start do |cluster|
         File.write(path("databases.json"), JSON.generate(databases(cluster)), perm: 0o600)
         block.call(cluster)
       end
     end
 
     def databases(cluster)
-      options = { application_name: Tally::APPLICATION, pool: Tally::POOL_SIZE }
+      options = { **@database.named(Tally::APPLICATION), pool: Tally::POOL_SIZE }
       { primary: cluster.primary.config(**options), replica: cluster.standby.config(**options, replica: true) }
     end
 
     def run(cluster, mode, limit)
-      Run.new(cluster, mode, limit:) do |started|
+      Run.new(cluster, @database, mode, limit:) do |started|
         ConsumerProcess.new(started, [path("databases.json"), path("orders.jsonl")],
                             log: path("consumer.log"), environment: @environment)
       end.call
@@ -90,7 +98,7 @@ module Demo
 
     def versions(run, cluster)
       gem = run.versions[:poolkeeper]
-      words = ["ActiveRecord #{run.versions[:activerecord]}", "PostgreSQL #{cluster.primary.version}",
+      words = ["ActiveRecord #{run.versions[:activerecord]}", "#{@database::NAME} #{cluster.primary.version}",
                "Ruby #{run.versions[:ruby]}"]
       words << "poolkeeper #{gem[:version]} as installed in #{gem[:path].delete_prefix("#{Dir.pwd}/")}" if gem
       words.join(", ")
@@ -115,16 +123,17 @@ module Demo
 end
 
 if $PROGRAM_NAME == __FILE__
-  mode, folder, rubyopt, gem_home = ARGV
+  name, mode, folder, rubyopt, gem_home = ARGV
+  database = Demo::Main.database(name)
   # Ends as Ctrl-C does: what was started is ended on the way out.
   trap(:TERM) { raise Interrupt }
-  main = Demo::Main.new(folder, rubyopt, gem_home)
+  main = Demo::Main.new(database, folder, rubyopt, gem_home)
   begin
     exit(mode == "bare" ? main.bare : main.with_poolkeeper)
   rescue Interrupt
     warn("interrupted")
     exit(130)
-  rescue Support::Postgres::Error, Support::DeadlineError, PG::Error => e
+  rescue Support::Servers::Error, Support::DeadlineError, database::ERROR => e
     abort("demo: #{e.message}")
   end
 end

@@ -7,11 +7,11 @@ require_relative "models"
 module Demo
   # Prices orders and writes them, once each however often they come. Written as consumers are written, with their bad
   # habits: some batches leave leases behind on both roles, one forgets a transaction, one takes a connection on the
-  # listener's thread.
+  # listener's thread. What it says to one database and not to the other comes from {Postgresql::Writes} or
+  # {Mariadb::Writes}.
   class OrdersConsumer < Support::KarafkaConsumer
     # Seconds of work for one message, so that there is something to see.
     WORK = 0.025
-    KEY = %i[topic partition offset].freeze
     # Every third batch leaves its leases behind.
     LEAVES_LEASES = 3
     # Partition and first offset of the batches with the other two habits. The first is among the last of all, for any
@@ -49,9 +49,8 @@ module Demo
       Record.from_standby { Customer.keep_connection }
     end
 
-    # Not `create!`, whose own COMMIT would end this transaction as well.
     def forget_a_transaction
-      Order.keep_connection.execute("BEGIN")
+      begin_transaction(Order.keep_connection)
       Audit.insert_all([{ note: "#{topic.name} #{batch.join(":")}" }])
     end
 
@@ -84,11 +83,6 @@ module Demo
       orders_at(rows.map { |row| row[:offset] }).update_all(status: "priced")
     end
 
-    def insert_together(rows)
-      inserted = Order.insert_all(rows, unique_by: KEY, returning: %i[offset]).rows.flatten
-      met_again(rows.map { |row| row[:offset] } - inserted)
-    end
-
     def create(row)
       Order.create!(row)
     rescue ActiveRecord::RecordNotUnique
@@ -100,8 +94,7 @@ module Demo
         values = rows.map { |row| "(#{row.values.map { |value| connection.quote(value) }.join(", ")})" }
         columns = rows.first.keys.map { |name| connection.quote_column_name(name) }
         connection.execute("INSERT INTO orders (#{columns.join(", ")}) VALUES #{values.join(", ")} " \
-                           "ON CONFLICT ON CONSTRAINT orders_by_message " \
-                           "DO UPDATE SET deliveries = orders.deliveries + 1")
+                           "#{self.class::CONFLICT}")
       end
     end
 

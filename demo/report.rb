@@ -77,8 +77,7 @@ module Demo
     def heading(fault, title)
       return Line.new(title, fault.outcome, "connections") unless fault.name == :restart
 
-      ended, since = @run.tally.ended_by_restart
-      Line.new(title, "#{seconds(fault.outcome)} s", "away; the server ended #{ended} connections, and #{since} since")
+      Line.new(title, "#{seconds(fault.outcome)} s", "away; #{@run.tally.ended_by_restart}")
     end
 
     def recovery(fault)

@@ -10,7 +10,6 @@ require_relative "tally"
 module Demo
   # One consumer process from its start to its end, with both faults in the middle.
   class Run
-    SCHEMA = File.expand_path("schema.sql", __dir__)
     # Seconds after the last message until what is left is counted.
     AFTER = 5
     # Seconds between two draws of the line and looks at the table.
@@ -33,18 +32,20 @@ module Demo
     # @return [Float] seconds that the messages took
     attr_reader :seconds
 
-    # @param cluster [Support::Postgres::Cluster]
+    # @param cluster [Support::Servers::Cluster]
+    # @param database [Module] {Postgresql} or {Mariadb}
     # @param mode [String] see {Consumer}
     # @param limit [Numeric] seconds for the messages
     # @param consumer [Proc] starts the process
-    def initialize(cluster, mode, limit:, &consumer)
+    def initialize(cluster, database, mode, limit:, &consumer)
       @mode = mode
       @limit = limit
       @start_consumer = consumer
       @cluster = cluster
+      @database = database
       @faults = Faults.new(cluster)
-      @batches = Batches.new(@faults)
-      @tally = Tally.new(cluster)
+      @batches = Batches.new(@faults, database)
+      @tally = Tally.new(cluster, database)
       @status = @versions = @account = {}
       @incidents = [0, 0]
       @written = 0
@@ -52,7 +53,7 @@ module Demo
 
     # @return [self]
     def call
-      @cluster.primary.execute_file(SCHEMA)
+      @cluster.primary.execute_file(@database::SCHEMA)
       @cluster.wait_for_replay
       @line = LiveLine.new
       @consumer = @start_consumer.call(@mode)

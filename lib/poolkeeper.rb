@@ -53,7 +53,7 @@ module Poolkeeper
     #
     # @return [Boolean] whether ActiveRecord is observed
     def observe
-      Handler.call("observing", false) { Observed.start }
+      Handler.call("observing", Observed.observing?) { Observed.start }
     end
 
     # Gives back everything that the present thread (or fiber) holds, in every pool: every handler, role and shard.

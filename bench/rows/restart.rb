@@ -23,8 +23,8 @@ module Bench
     # @param node [Support::Postgres::Node]
     # @return [Array<Result>]
     def call(node)
-      node.psql("CREATE TABLE items (id int PRIMARY KEY, value int NOT NULL DEFAULT 0)")
-      node.psql("INSERT INTO items SELECT generate_series(1, #{WORKERS})")
+      node.sql("CREATE TABLE items (id int PRIMARY KEY, value int NOT NULL DEFAULT 0)")
+      node.sql("INSERT INTO items SELECT generate_series(1, #{WORKERS})")
       OPERATIONS.keys.map do |operation|
         failed = PEERS.to_h { |peer| [peer, []] }
         ROUNDS.times { PEERS.each { |peer| failed[peer] << round(node, peer, operation) } }

@@ -3,11 +3,40 @@
 module Poolkeeper
   # The one Ruby thread of poolkeeper: it waits without the GVL for what the core has to tell, evicts idle condemned
   # connections, and carries events to their subscribers.
+  #
+  # Whatever fails in it, or is raised in it from outside, is logged, and it goes on. Where it was killed, the next
+  # connection or release that needs it starts another.
   module Background
     # How often the mirror forgets what has gone without a word, in seconds.
     TIDY = 10.0
 
+    # The failures of the present minute, as in the core's own background.
+    class Failures
+      MINUTE = 60.0
+      FIRST_PAUSE = 0.01
+      LONGEST_PAUSE = 1.0
+      # So many a minute are told.
+      TOLD = 10
+
+      def initialize
+        @since = -MINUTE
+        @count = 0
+      end
+
+      # @param now [Float] on the monotonic clock
+      # @return [Array(Float, Boolean)] how long to wait before going on, and whether to tell of this one
+      def add(now)
+        if now - @since >= MINUTE
+          @since = now
+          @count = 0
+        end
+        @count += 1
+        [[FIRST_PAUSE * (2**[@count - 1, 7].min), LONGEST_PAUSE].min, @count <= TOLD]
+      end
+    end
+
     @starting = Mutex.new
+    @failures = Failures.new
 
     class << self
       # A forked child has neither the thread nor whoever was just starting it.
@@ -15,7 +44,7 @@ module Poolkeeper
       # @param alone [Boolean] whether no thread may be started here
       def forked(alone: false)
         @alone = alone
-        @thread = @turn = nil
+        @thread = @shift = nil
         @starting = Mutex.new
       end
 
@@ -33,23 +62,28 @@ module Poolkeeper
       # Starts the thread unless it runs.
       def ensure_running
         return if @thread&.alive? || @alone
-        # Whoever is starting it will have done so; a handler of signals may try a lock, but not wait for one.
-        return unless @starting.try_lock
 
-        begin
-          start unless @thread&.alive?
-        ensure
-          @starting.unlock
+        # In one piece: an interrupt that came between the lock and the `ensure` would leave it locked for ever.
+        Thread.handle_interrupt(Object => :never) do
+          # Whoever is starting it will have done so; a handler of signals may try a lock, but not wait for one.
+          next unless @starting.try_lock
+
+          begin
+            start unless @thread&.alive?
+          ensure
+            @starting.unlock
+          end
         end
       end
 
       private
 
       def start
+        ended = !@thread.nil?
+        shift = @shift = Object.new
         # A new thread inherits the interrupt mask of whoever starts it, and one that cannot be killed would keep the
         # process from ending.
-        turn = @turn = Object.new
-        @thread = Thread.new { Thread.handle_interrupt(Object => :immediate) { run(turn) } }
+        @thread = Thread.new { Thread.handle_interrupt(Object => :immediate) { run(shift, ended) } }
         @thread.name = "poolkeeper"
       rescue ThreadError => e
         # While the process ends, or at its limit of threads: the work is done at checkout instead.
@@ -57,18 +91,31 @@ module Poolkeeper
       end
 
       # Ends in a child that a subscriber forked and that comes back here: it would carry on for ever.
-      def run(turn)
-        tidied = now
-        while @turn.equal?(turn)
-          carry(Notices._next(TIDY))
-          next if now - tidied < TIDY
-
-          carry(:tidy)
-          tidied = now
+      def run(shift, ended)
+        # What others raise in here is let in where it is rescued, and nowhere else.
+        Thread.handle_interrupt(Exception => :never) do
+          pause = ended ? failed("it had ended") : 0
+          pause = turn(pause) while @shift.equal?(shift)
         end
-      rescue InternalError => e
-        # Started again by the next connection or release that needs it.
-        Log.line(:error, "the poolkeeper thread ends: #{Log.describe(e)}")
+      end
+
+      # @return [Numeric] how long to wait before the next one
+      def turn(pause)
+        # Interrupted while it waits: what has been taken from the queue is not lost.
+        Thread.handle_interrupt(Object => :on_blocking) do
+          sleep(pause) if pause.positive?
+          carry(Notices._next(TIDY))
+          tidy
+        end
+        0
+      rescue Exception => e # rubocop:disable Lint/RescueException -- whatever it is, nobody else would do this work
+        failed(Log.describe(e))
+      end
+
+      def failed(how)
+        pause, told = @failures.add(now)
+        Log.line(:error, "the poolkeeper thread was started again: #{how}") if told
+        pause
       end
 
       def now
@@ -79,13 +126,21 @@ module Poolkeeper
         case event
         when Integer then Observed::Eviction.evict(event)
         when Hash
-          Poolkeeper.events.carry(event)
+          # The application's code, which is interrupted as everywhere.
+          Thread.handle_interrupt(Object => :immediate) { Poolkeeper.events.carry(event) }
           # A subscriber may have used a database.
           Handler.release(:discard)
-        when :tidy then Observed.observing? && Observed::Walk.tidy
         end
       rescue Exception => e # rubocop:disable Lint/RescueException -- one event must not end the carrying of the rest
         Log.line(:error, "carrying an event: #{Log.describe(e)}")
+      end
+
+      def tidy
+        @tidied ||= now
+        return if now - @tidied < TIDY
+
+        @tidied = now
+        Observed::Walk.tidy if Observed.observing?
       end
     end
   end

@@ -75,11 +75,11 @@ module Poolkeeper
       # Finds the pool that an error happened in: the first one that any link of its chain names.
       #
       # @param error [Exception, Object]
-      # @return [ActiveRecord::ConnectionAdapters::ConnectionPool, nil] nil before ActiveRecord 7.1, and wherever the
-      #   error does not know
+      # @return [ActiveRecord::ConnectionAdapters::ConnectionPool, nil] nil wherever the error does not know: before
+      #   ActiveRecord 7.1 only one that a checkout raised does
       def pool_of(error)
         chain(error).each do |link|
-          pool = ask { link.connection_pool if link.respond_to?(:connection_pool) }
+          pool = ask { link.respond_to?(:connection_pool) ? link.connection_pool : Observed::Refusal.pool_of(link) }
           return pool if pool
         end
         nil

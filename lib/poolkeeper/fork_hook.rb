@@ -22,9 +22,13 @@ module Poolkeeper
       # Starts clean; harmless when called again, and in a process that has not forked.
       #
       # @param sockets [Array] what {Observed::Adapters.sockets} answered in the parent
-      def child(sockets = [])
+      def child(sockets = [], attempts = 2)
         start_clean if Core._forked
         part(sockets)
+      rescue InternalError => e
+        # It would come out of the application's own `fork`.
+        Log.rescued("starting clean after a fork", e)
+        retry if (attempts -= 1).positive?
       end
 
       # Called by the core, at its first entry in a child that no hook has announced: forked in C.
@@ -46,7 +50,7 @@ module Poolkeeper
 
       # A child that ends without having come here would have its drivers say goodbye over the parent's sockets.
       def look_at_exit
-        @look_at_exit ||= at_exit { Core._look } && true
+        @look_at_exit ||= at_exit { Handler.call("looking for a fork at exit", nil) { Core._look } } && true
       end
 
       private

@@ -12,6 +12,9 @@ module Poolkeeper
         Thread.handle_interrupt(Object => :never) do
           yield
         rescue Exception => e # rubocop:disable Lint/RescueException -- one that escapes kills a Karafka worker
+          # The connection locks of 6.1 and 7.0 let interrupts in, whatever mask is set around them.
+          raise if Interrupts.interrupt?(e)
+
           Log.rescued(doing, e)
           otherwise
         end
@@ -19,7 +22,9 @@ module Poolkeeper
 
       # @param held [Array, false, nil] what {Mirror._held} answered: nil where nothing is held. No block may stand in
       #   here: its variables would double the price of releasing nothing.
-      def release(leaks, held = Mirror._held(Owner.current))
+      def release(leaks, held = (unasked = true))
+        # Not as the default itself: what it raises would be beyond the rescue.
+        held = Mirror._held(Owner.current) if unasked
         held.nil? ? 0 : release_held(leaks, held)
       rescue InternalError => e
         Log.rescued("releasing", e)
@@ -52,7 +57,8 @@ module Poolkeeper
       end
 
       def stats
-        pools = all_pools.to_h { |pool| [Observed::Pools.number(pool), pool] }
+        # Asking for the pools would load ActiveRecord where it has not been used yet.
+        pools = Observed.observing? ? all_pools.to_h { |pool| [Observed::Pools.number(pool), pool] } : {}
         Mirror._stats.to_h do |known|
           pool = pools[known.delete(:number)]
           [known.delete(:name), known.merge(numbers(pool, known[:leases].size))]
@@ -100,17 +106,15 @@ module Poolkeeper
       # An error of ActiveRecord's from 7.1 on names its pool. One that names none comes from a driver that somebody
       # uses by himself, and says nothing of what the owner holds.
       def fault_of(fault, error)
-        number = number_of(fault, error)
+        number = number_of(error)
         return [[], 0] if number.nil? && Observed::Driver.lazy?
 
         Incidents._fault(fault, number, Owner.current)
       end
 
-      def number_of(fault, error)
+      def number_of(error)
         pool = Fault.pool_of(error)
-        return Observed::Pools.register(pool) if pool
-
-        Observed::Refusal.pool(Log.describe(error)) if fault == :unreachable
+        Observed::Pools.register(pool) if pool
       end
 
       def all_pools

@@ -9,18 +9,12 @@ module Poolkeeper
   # @note A `Timeout.timeout(seconds, SomeError)` cannot be told from an error of that class.
   module Interrupts
     # Subclasses are errors of their own, such as Net::ReadTimeout.
-    CLASSES = [::Timeout::Error, ::Interrupt, ::SignalException,
-               (::Timeout::ExitException if defined?(::Timeout::ExitException))].compact.freeze
+    TIMEOUTS = [::Timeout::Error, (::Timeout::ExitException if defined?(::Timeout::ExitException))].compact.freeze
 
     class << self
+      # Those of a signal may have classes of their own, such as Sidekiq::Shutdown.
       def interrupt?(error)
-        CLASSES.any? { |type| error.instance_of?(type) }
-      end
-
-      # @return [Exception] an error that is no interrupt
-      # @raise [Exception] one that is
-      def pass(error)
-        interrupt?(error) ? raise(error) : error
+        error.is_a?(::SignalException) || TIMEOUTS.any? { |type| error.instance_of?(type) }
       end
     end
   end

@@ -8,7 +8,7 @@ module Poolkeeper
       # @param text [String]
       def line(level, text)
         Poolkeeper.config.logger&.public_send(level, "[poolkeeper] #{text}")
-      rescue StandardError
+      rescue StandardError, ScriptError, NoMemoryError, SystemStackError
         # A logger that fails must not fail the work of whoever is logged about.
         nil
       end
@@ -19,6 +19,10 @@ module Poolkeeper
       # @param error [Exception]
       def rescued(doing, error)
         Events.tell("error.rescued", reason: "#{doing}: #{describe(error)}")
+      rescue InternalError => e
+        # The way to that thread is what has failed.
+        line(:error, "rescued #{doing}: #{describe(error)}, and telling of it: #{describe(e)}")
+        nil
       rescue Exception # rubocop:disable Lint/RescueException -- there is nobody left to tell
         nil
       end

@@ -40,6 +40,8 @@ module Poolkeeper
         adapter = ::ActiveRecord::ConnectionAdapters::AbstractAdapter
         Driver.follow(adapter)
         Owner.follow(adapter)
+        Refusal.follow(::ActiveRecord::ConnectionAdapters::ConnectionPool)
+        adapter.prepend(Farewell)
         learn_leases(adapter)
         ForkHook.look_at_exit
         Background.ensure_running
@@ -51,7 +53,6 @@ module Poolkeeper
 
       # Done again it changes nothing, so two threads that get here together do no harm.
       def learn_leases(adapter)
-        adapter.prepend(Goodbye)
         return adapter.prepend(Hooks) if Driver.lazy?
 
         adapter.set_callback(:checkout, :before, Callbacks, prepend: true)
@@ -65,6 +66,7 @@ require_relative "observed/adapters"
 require_relative "observed/callbacks"
 require_relative "observed/driver"
 require_relative "observed/eviction"
+require_relative "observed/farewell"
 require_relative "observed/hooks"
 require_relative "observed/pools"
 require_relative "observed/proof"

@@ -4,7 +4,7 @@ require "spec_helper"
 require_relative "../support/karafka/bad_events"
 
 RSpec.describe "Bad input", :database do
-  let!(:dead) { PG::ConnectionBad.new("server closed the connection unexpectedly") }
+  let!(:dead) { dialect.dead }
 
   # The log once everything that happened so far has been written.
   def settled_log
@@ -77,7 +77,7 @@ RSpec.describe "Bad input", :database do
     end
 
     it "is recognised where its message, backtrace and cause raise" do
-      error = Class.new(PG::ConnectionBad) do
+      error = Class.new(dialect.dead_class) do
         %i[message backtrace cause to_s inspect result connection_pool].each do |name|
           define_method(name) { |*| raise NotImplementedError, name.to_s }
         end
@@ -143,7 +143,7 @@ RSpec.describe "Bad input", :database do
       first = in_trap { Poolkeeper.verify(error)&.dropped }
       expect(first).to be_between(0, 1)
       Poolkeeper.release
-      expect(hold.execute("UPDATE items SET n = 1").class).to eq(PG::Result)
+      expect(written_by(hold)).to eq(1)
     end
   end
 
@@ -264,7 +264,7 @@ RSpec.describe "A process", :database, :scripts do
       at_exit do
         adapter = hold
         adapter.begin_transaction(_lazy: false)
-        $seen = [Poolkeeper.release, Poolkeeper.verify(PG::ConnectionBad.new("server closed the connection"))&.fault,
+        $seen = [Poolkeeper.release, Poolkeeper.verify(#{Support::Dialect.current::DEAD})&.fault,
                  (hold && Poolkeeper.release)]
       end
       hold

@@ -45,6 +45,7 @@ RSpec.describe "A fork made in C", :database, :scripts do
   let(:parent) { <<~RUBY }
     #{c_fork}
     require #{File.expand_path("../support/proc", __dir__).dump}
+    REFUSED = ActiveRecord::ConnectionNotEstablished.new("refused")
     PORT = eval(ENV.fetch("DATABASE")).transform_keys(&:to_s).fetch("port")
     def taken(count)
       adapters = Array.new(count) { pool.checkout }
@@ -73,7 +74,7 @@ RSpec.describe "A fork made in C", :database, :scripts do
   ways = {
     "Poolkeeper.release" => "Poolkeeper.release",
     "Poolkeeper.verify" => "Poolkeeper.verify&.dropped",
-    "Poolkeeper.verify with an error" => "Poolkeeper.verify(ActiveRecord::ConnectionNotEstablished.new)&.dropped",
+    "Poolkeeper.verify with an error" => "Poolkeeper.verify(REFUSED)&.dropped",
     "Poolkeeper.verify!" => "Poolkeeper.verify!.dropped",
     "Poolkeeper.wrap" => "Poolkeeper.wrap { 0 }",
     "Poolkeeper.stats" => "Poolkeeper.stats.values.sum { |stats| stats[:leased] }",

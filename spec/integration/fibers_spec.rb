@@ -120,7 +120,7 @@ RSpec.describe "Fibers", :database, :scripts do
       expect(rows).to eq(2)
     end
 
-    it "may leave a raw BEGIN behind, which is then left to the thread's own fiber" do
+    it "may leave a raw BEGIN behind, which is then left to the thread's own fiber", only: :postgresql do
       adapter = hold
       adapter.execute("BEGIN")
       expect(Enumerator.new { |results| results << Poolkeeper.release }.next).to eq(0)

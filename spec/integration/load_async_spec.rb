@@ -16,7 +16,7 @@ RSpec.describe "load_async", :database, :scripts do
     answers(source, *before, database: primary.config(pool: 5))
   end
 
-  before { primary.psql("INSERT INTO items (n) SELECT generate_series(1, 100)") }
+  before { primary.sql("INSERT INTO items (n) VALUES #{(1..100).map { |n| "(#{n})" }.join(", ")}") }
 
   def async?
     ActiveRecord::Relation.method_defined?(:load_async)

@@ -24,7 +24,7 @@ RSpec.describe "Forks without end", :database, :forks do
 
     expect(children.uniq).to eq([[1, 1]])
     expect(after[:descriptors]).to eq(before[:descriptors])
-    # Ruby keeps threads that have ended for a while.
+    # Ruby keeps the thread of a thread that has ended for a few seconds: one of before may go meanwhile.
     expect(after[:threads]).to be <= before[:threads]
     expect(after[:rss] - before[:rss]).to be < 5 * 1024 * 1024
     wait_until(message: "only the parent's are left") { primary.backends.size == 4 }

@@ -134,8 +134,9 @@ RSpec.describe "Mode :report", :database do
   it "gives way to :act at the next call: what was left is repaired then" do
     warm_up(2)
     held = hold
-    held.execute("BEGIN")
-    primary.terminate(primary.backends.map(&:pid) - [held.raw_connection.backend_pid])
+    pid = backend_of(held)
+    held.begin_transaction(_lazy: false)
+    primary.terminate(primary.backends.map(&:pid) - [pid])
     wait_until { would[:evicted] == 1 }
     expect(Poolkeeper.release).to eq(0)
     act

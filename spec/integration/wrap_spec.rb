@@ -44,13 +44,51 @@ RSpec.describe "Poolkeeper.wrap", :database do
   end
 
   it "gives back where a Timeout ends the work, and the Timeout arrives" do
-    expect { Timeout.timeout(0.1) { Poolkeeper.wrap { hold.select_value("SELECT 1 FROM pg_sleep(20)") } } }
+    expect { Timeout.timeout(0.1) { Poolkeeper.wrap { hold.select_value(dialect.sleep(1)) } } }
       .to raise_error(Timeout::Error)
     expect(busy).to eq(0)
     # The query that was interrupted is not the next owner's.
     expect(on_thread { Poolkeeper.wrap { hold.select_value("SELECT 5") } }).to eq(5)
   ensure
     # The server goes on with it, for nobody asked it to stop.
+    primary.terminate(:all)
+  end
+
+  it "gives back where the thread is killed in the middle of a query, and nobody inherits that" do
+    pids = Queue.new
+    thread = Thread.new do
+      Poolkeeper.wrap do
+        pids << backend_of(hold)
+        hold.select_value(dialect.sleep(20))
+      end
+    end
+    pid = pids.pop
+    wait_until { primary.backends(pid: pid, state: "active").any? }
+    thread.kill.join
+
+    expect(busy).to eq(0)
+    expect(on_thread { Poolkeeper.wrap { written_by(hold) } }).to eq(1)
+    expect(on_thread { Poolkeeper.wrap { hold.select_value("SELECT 5") } }).to eq(5)
+  ensure
+    primary.terminate(:all)
+  end
+
+  it "gives back nothing that a killed thread left in the middle of a query, whoever returns it to the pool" do
+    pids = Queue.new
+    thread = Thread.new do
+      writing_pool.with_connection do |adapter|
+        pids << backend_of(adapter)
+        adapter.select_value(dialect.sleep(20))
+      end
+    end
+    pid = pids.pop
+    wait_until { primary.backends(pid: pid, state: "active").any? }
+    thread.kill.join
+
+    expect(busy).to eq(0)
+    expect(on_thread { Poolkeeper.wrap { written_by(hold) } }).to eq(1)
+    expect(counts).to include(discarded: 1)
+  ensure
     primary.terminate(:all)
   end
 

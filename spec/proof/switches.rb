@@ -83,6 +83,18 @@ module Switches
       end
     end
 
+    # What stands for libpq's "active" with mysql2.
+    def under_way
+      active = Poolkeeper::Observed::Driver::ACTIVE
+      original = Poolkeeper::Observed::Driver.method(:state)
+      replace(Poolkeeper::Observed::Driver, :state) { |adapter| original.call(adapter).then { _1 unless _1 == active } }
+      replace(Poolkeeper::Observed::Driver, :fine?) { |_| true }
+    end
+
+    def farewell
+      Poolkeeper::Observed::Farewell.remove_method(:disconnect!)
+    end
+
     def walk
       replace(Poolkeeper::Observed::Walk, :check) { |_| nil }
     end

@@ -8,10 +8,10 @@ module Support
     SIZE = 5
 
     class << self
-      # @return [Support::Postgres::Cluster]
+      # @return [Support::Servers::Cluster] of the family that the run is about
       def cluster
-        @cluster ||= Postgres.start(standby: true, max_connections: 80).tap do |cluster|
-          cluster.primary.psql("CREATE TABLE items (id serial PRIMARY KEY, n integer, worker text)")
+        @cluster ||= Dialect.current.start(standby: true, max_connections: 80).tap do |cluster|
+          cluster.primary.sql(Dialect.current::ITEMS)
           cluster.wait_for_replay
           load_active_record
         end
@@ -43,6 +43,11 @@ module Support
       Database.cluster
     end
 
+    # @return [Module] how things are said to the servers of this run
+    def dialect
+      Dialect.current
+    end
+
     def primary
       cluster.primary
     end
@@ -54,7 +59,7 @@ module Support
     # Item and its like: writing and reading, shards one and two; each example gets fresh pools.
     def connect(**options)
       cluster
-      primary.psql("TRUNCATE items RESTART IDENTITY")
+      primary.sql(dialect::EMPTY_ITEMS)
       configurations = { "primary" => primary.config(pool: SIZE, **options),
                          "replica" => standby.config(pool: SIZE, replica: true, **options),
                          "one" => primary.config(pool: SIZE, **options),
@@ -112,7 +117,7 @@ module Support
 
     # @return [Integer] rows as another client counts them
     def rows(where = "true")
-      primary.psql("SELECT count(*) FROM items WHERE #{where}").dig(0, 0).to_i
+      primary.sql("SELECT count(*) FROM items WHERE #{where}").dig(0, 0).to_i
     end
 
     # @return [Integer] connections that the server sees idle in a transaction
@@ -120,9 +125,18 @@ module Support
       primary.backends(state: /idle in transaction/).size
     end
 
-    # @return [Integer] the pid of a connection's server process, as its driver knows it
+    # @return [Integer] the number by which the server knows a connection
     def backend_of(adapter)
-      adapter.select_value("SELECT pg_backend_pid()")
+      adapter.select_value(dialect::OWN_PID)
+    end
+
+    # Writes a row with a statement that ActiveRecord neither knows nor repeats; answers what another client then sees.
+    #
+    # @return [Integer] rows more than before
+    def written_by(adapter)
+      before = rows
+      adapter.execute("INSERT INTO items (n) VALUES (-1)")
+      rows - before
     end
 
     # @return [Hash] what is counted for the writing pool

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "servers/product"
+
 module Support
   # Throw-away PostgreSQL servers: unprivileged, on loopback only, in a temporary folder, gone with this process however
   # it ends. For specs, `rake bench` and `bin/demo`.
@@ -10,11 +12,10 @@ module Support
   #     cluster.primary.restart
   #   end
   module Postgres
-    # Something that this helper needed did not work; says what to do where something can be done.
-    class Error < StandardError; end
-
-    # Somebody else has the port.
-    class PortTaken < Error; end
+    # QUIT is PostgreSQL's immediate shutdown, which after 5 s kills by itself.
+    PRODUCT = Servers::Product.new(name: "PostgreSQL", prefix: "poolkeeper-pg-", users: %w[postgres nobody],
+                                   ending: :QUIT)
+    Error = Servers::Error
 
     # The application's, whose members include the superuser's rights on tables: what the observer creates, the
     # application may use, alter and drop. The last of max_connections are closed to it as to any application.

@@ -26,19 +26,8 @@ module Support
       end
     RUBY
 
-    # `terminate` ends the backends of a server's other clients, and waits until their processes are gone.
-    TERMINATE = <<~RUBY
-      require "pg"
-      def terminate(config = eval(ENV.fetch("DATABASE")))
-        config = config.transform_keys(&:to_sym)
-        client = PG.connect(host: config[:host], port: config[:port], dbname: config[:database], user: config[:username])
-        ended = client.exec("SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity " \\
-                            "WHERE pid <> pg_backend_pid() AND usename = current_user")
-        pids = ended.map { |row| row["pid"].to_i }
-        client.close
-        wait_until(message: "the backends are gone") { pids.none? { |pid| File.exist?("/proc/\#{pid}") } }
-      end
-    RUBY
+    # `terminate` ends the connections of a server's other clients, and waits until they are gone.
+    TERMINATE = Dialect.current::TERMINATE
 
     # poolkeeper with all its log lines on standard error.
     POOLKEEPER = <<~RUBY
@@ -47,7 +36,7 @@ module Support
     RUBY
 
     # The lines by which a script connects to the example's database.
-    CONNECT = <<~RUBY
+    CONNECT = <<~RUBY.freeze
       require "active_record"
       if ActiveRecord::Base.respond_to?(:legacy_connection_handling=)
         ActiveRecord::Base.legacy_connection_handling = false
@@ -56,7 +45,7 @@ module Support
       class Item < ActiveRecord::Base; end
       def pool = ActiveRecord::Base.connection_pool
       def hold = Item.respond_to?(:lease_connection) ? Item.lease_connection : Item.connection
-      def backend_of(adapter) = adapter.select_value("SELECT pg_backend_pid()")
+      def backend_of(adapter) = adapter.select_value(#{Dialect.current::OWN_PID.dump})
     RUBY
 
     # Runs a script with the same Ruby and ActiveRecord, and this database in DATABASE as Ruby code.

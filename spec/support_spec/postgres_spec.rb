@@ -31,7 +31,7 @@ RSpec.describe Support::Postgres do
       uid = File.read("/proc/#{primary.pid}/status")[/^Uid:\s+(\d+)/, 1].to_i
 
       expect(uid).not_to eq(0)
-      expect(primary.psql("SHOW listen_addresses")).to eq([["127.0.0.1"]])
+      expect(primary.sql("SHOW listen_addresses")).to eq([["127.0.0.1"]])
     end
 
     it "says in config and url how to connect over TCP and over the socket" do
@@ -47,7 +47,7 @@ RSpec.describe Support::Postgres do
     it "takes settings and a password, and closes after the block" do
       password = "s p/é'%"
       primary = described_class.start(password:, max_connections: 7) do |cluster|
-        expect(cluster.primary.psql("SHOW max_connections")).to eq([["7"]])
+        expect(cluster.primary.sql("SHOW max_connections")).to eq([["7"]])
         expect { connect(cluster.primary) }.to raise_error(PG::Error, /no password supplied/)
         PG.connect(cluster.primary.url).close
         cluster.primary
@@ -60,9 +60,9 @@ RSpec.describe Support::Postgres do
 
   describe "the observer" do
     it "answers with rows of strings and leaves the application its tables" do
-      primary.psql("CREATE TABLE observed (number int); INSERT INTO observed VALUES (1), (NULL)")
+      primary.sql("CREATE TABLE observed (number int); INSERT INTO observed VALUES (1), (NULL)")
 
-      expect(primary.psql("SELECT * FROM observed")).to eq([["1"], [nil]])
+      expect(primary.sql("SELECT * FROM observed")).to eq([["1"], [nil]])
       connect.exec("ALTER TABLE observed ADD more text; DROP TABLE observed")
     end
 
@@ -101,11 +101,11 @@ RSpec.describe Support::Postgres do
 
     it "makes open sessions read-only and writable again, itself excepted" do
       client = connect
-      primary.psql("CREATE TABLE writes (number int)")
+      primary.sql("CREATE TABLE writes (number int)")
 
       primary.read_only!(true)
       expect { client.exec("INSERT INTO writes VALUES (1)") }.to raise_error(PG::ReadOnlySqlTransaction)
-      primary.psql("INSERT INTO writes VALUES (2)")
+      primary.sql("INSERT INTO writes VALUES (2)")
 
       primary.read_only!(false)
       client.exec("INSERT INTO writes VALUES (3)")
@@ -117,7 +117,7 @@ RSpec.describe Support::Postgres do
       connect
       text = primary.log_since do
         connect(primary, "logged").exec("SELECT 'während'")
-        primary.psql("SELECT 'observing'")
+        primary.sql("SELECT 'observing'")
       end
 
       expect(text).to include("application_name=logged", "SELECT 'während'")
@@ -130,7 +130,7 @@ RSpec.describe Support::Postgres do
 
   describe "the standby" do
     it "has replayed what the primary has written, and writes nothing" do
-      primary.psql("CREATE TABLE replayed AS SELECT generate_series(1, 1000) AS number")
+      primary.sql("CREATE TABLE replayed AS SELECT generate_series(1, 1000) AS number")
       cluster.wait_for_replay
 
       expect(connect(standby).exec("SELECT count(*) FROM replayed").values).to eq([["1000"]])
@@ -139,7 +139,7 @@ RSpec.describe Support::Postgres do
 
     it "streams again after a restart of the primary" do
       primary.restart
-      primary.psql("SELECT txid_current()")
+      primary.sql("SELECT txid_current()")
       cluster.wait_for_replay
     end
 
@@ -178,7 +178,7 @@ RSpec.describe Support::Postgres do
       pids = [primary.pid, idle.backend_pid, busy.backend_pid, frozen.backend_pid]
       primary.kill
 
-      expect(pids.filter_map { |pid| Support::Postgres::Processes.status(pid) }.select(&:running?)).to be_empty
+      expect(pids.filter_map { |pid| Support::Servers::Processes.status(pid) }.select(&:running?)).to be_empty
       expect { connect }.to raise_error(PG::ConnectionBad, /refused/)
       expect(connect(primary.start).exec("SELECT 1").values).to eq([["1"]])
     end

@@ -110,7 +110,14 @@ RSpec.describe Poolkeeper::Configuration do
 
   describe "a password", :database do
     # As Rails' database.yml may have it.
-    let(:url) { "postgresql://poolkeeper:s3cr3t@127.0.0.1:#{primary.port}/poolkeeper" }
+    let(:url) { primary.url.sub("@", ":s3cr3t@") }
+
+    before { primary.sql(dialect.password("s3cr3t")) }
+
+    after do
+      ActiveRecord::Base.establish_connection(:primary)
+      primary.sql(dialect.password(nil))
+    end
 
     it "of a database URL is in no log line, event, error, inspect or statistics" do
       events = Queue.new
@@ -131,7 +138,7 @@ RSpec.describe Poolkeeper::Configuration do
       hold.begin_transaction
       said = [Poolkeeper.stats]
       Poolkeeper.release
-      said << Poolkeeper.verify(PG::ConnectionBad.new("server closed the connection"))
+      said << Poolkeeper.verify(dialect.dead)
       primary.stop
       said.push(*errors, Poolkeeper, Poolkeeper.config, Poolkeeper.events)
       said.map { |object| object.is_a?(Exception) ? object.full_message : object.inspect }

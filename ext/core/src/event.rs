@@ -1,12 +1,13 @@
 //! What happened, on its way from whoever noticed it to the one thread that tells Ruby.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use once_cell::sync::OnceCell;
 
 use crate::lock::lock;
 use crate::owner::{Job, OwnerId};
+use crate::trip;
 
 /// Beyond this many waiting events the oldest are dropped and counted: an incident must not eat the memory.
 const LIMIT: usize = 4_096;
@@ -86,7 +87,7 @@ impl Queue {
 
     /// Adds an event; drops the oldest one where the queue is full.
     pub fn push(&self, event: Event) {
-        lock(&self.waiting).add(event);
+        self.waiting().add(event);
         if let Some(wake) = self.waker.get() {
             wake();
         }
@@ -94,14 +95,20 @@ impl Queue {
 
     /// Takes the oldest event: evictions first.
     pub fn pop(&self) -> Option<Event> {
-        let mut waiting = lock(&self.waiting);
+        let mut waiting = self.waiting();
         let eviction = waiting.evictions.pop_front().map(Event::Evict);
         eviction.or_else(|| waiting.notices.pop_front().map(Event::Notice))
     }
 
     /// How many events were dropped because nobody drained the queue.
     pub fn dropped(&self) -> u64 {
-        lock(&self.waiting).dropped
+        self.waiting().dropped
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        let waiting = lock(&self.waiting);
+        trip::here("event queue");
+        waiting
     }
 }
 

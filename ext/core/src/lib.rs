@@ -12,10 +12,12 @@ pub mod fault;
 pub mod host;
 pub mod observed;
 pub mod owner;
+pub mod panic;
 pub mod process;
 #[allow(unsafe_code)]
 pub mod socket;
 pub mod stats;
+pub mod trip;
 #[allow(unsafe_code)]
 pub mod watch;
 

@@ -11,3 +11,5 @@ mod wait;
 pub use guard::guarded;
 pub use signal::Signal;
 pub use wait::wait;
+#[cfg(feature = "trip")]
+pub use wait::wait_and_be_jumped_over;

@@ -1,11 +1,15 @@
 //! Waiting without the GVL.
 
+use std::any::Any;
+use std::cell::Cell;
 use std::ffi::c_void;
+use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::ptr::null_mut;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use magnus::{Error, Ruby};
+use poolkeeper_core::trip;
 
 use crate::signal::Signal;
 
@@ -13,10 +17,24 @@ use crate::signal::Signal;
 /// slice is longer than this.
 const SLICE: Duration = Duration::from_millis(500);
 
-/// What a slice needs without the GVL.
+/// With RB_NOGVL_INTR_FAIL `rb_nogvl` neither runs interrupts nor jumps: it only returns early.
+const FLAGS: u32 = rb_sys::RB_NOGVL_INTR_FAIL | rb_sys::RB_NOGVL_UBF_ASYNC_SAFE;
+
+/// What a slice needs without the GVL, and the panic it ended with.
 struct Slice<'a> {
     signal: &'a Signal,
     limit: Duration,
+    panic: Cell<Option<Box<dyn Any + Send>>>,
+}
+
+impl<'a> Slice<'a> {
+    fn new(signal: &'a Signal, limit: Duration) -> Self {
+        Slice {
+            signal,
+            limit,
+            panic: Cell::new(None),
+        }
+    }
 }
 
 /// Waits until `ready` answers or `timeout` has passed, without the GVL, interruptible at any time.
@@ -43,18 +61,21 @@ pub fn wait<T>(
         if left.is_zero() {
             return Ok(None);
         }
-        without_gvl(&Slice {
-            signal,
-            limit: left.min(SLICE),
-        });
+        without_gvl(&Slice::new(signal, left.min(SLICE)), FLAGS);
         ruby.thread_check_ints()?;
     }
 }
 
-fn without_gvl(slice: &Slice<'_>) {
-    let flags = rb_sys::RB_NOGVL_INTR_FAIL | rb_sys::RB_NOGVL_UBF_ASYNC_SAFE;
+/// The wrong way to wait, by which specs show that a frame which is jumped over is noticed: without RB_NOGVL_INTR_FAIL
+/// Ruby handles interrupts inside of `rb_nogvl`, and a raise or a kill leaves from there.
+#[cfg(feature = "trip")]
+pub fn wait_and_be_jumped_over(signal: &Signal, limit: Duration) {
+    without_gvl(&Slice::new(signal, limit), rb_sys::RB_NOGVL_UBF_ASYNC_SAFE);
+}
+
+fn without_gvl(slice: &Slice<'_>, flags: u32) {
     // SAFETY: both functions get pointers that outlive the call, for `rb_nogvl` clears the unblock function under its
-    // lock before it returns. With RB_NOGVL_INTR_FAIL it neither runs interrupts nor jumps: it only returns early.
+    // lock before it returns.
     unsafe {
         rb_sys::rb_nogvl(
             Some(run),
@@ -64,17 +85,30 @@ fn without_gvl(slice: &Slice<'_>) {
             flags as i32,
         );
     }
+    if let Some(panic) = slice.panic.take() {
+        resume_unwind(panic);
+    }
 }
 
 unsafe extern "C" fn run(slice: *mut c_void) -> *mut c_void {
-    // SAFETY: `without_gvl` passes a Slice that it borrows for the whole call. Nothing in `wait` panics.
+    // SAFETY: `without_gvl` passes a Slice that it borrows for the whole call, and looks at it again only afterwards.
     let slice = unsafe { &*slice.cast::<Slice<'_>>() };
-    slice.signal.wait(slice.limit);
+    // A panic that left a function which C has called would end the process: it goes on behind Ruby's back.
+    let waited = catch_unwind(AssertUnwindSafe(|| {
+        trip::here("waiting");
+        slice.signal.wait(slice.limit);
+    }));
+    slice.panic.set(waited.err());
     null_mut()
 }
 
 unsafe extern "C" fn unblock(signal: *mut c_void) {
     // SAFETY: `without_gvl` passes a Signal that lives until Ruby has cleared this function. It may run on any thread
     // and in a signal handler: `post` is one system call.
-    unsafe { &*signal.cast::<Signal>() }.post();
+    let signal = unsafe { &*signal.cast::<Signal>() };
+    // As in `run`. A wake-up that is lost is made good by the end of the slice.
+    let _ = catch_unwind(|| {
+        trip::here("unblocking");
+        signal.post();
+    });
 }

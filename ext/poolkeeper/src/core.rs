@@ -40,16 +40,11 @@ fn sizes(ruby: &Ruby) -> Result<(usize, usize, u64, u64), Error> {
     })
 }
 
-fn panic(ruby: &Ruby) -> Result<(), Error> {
-    guarded(ruby, || panic!("asked to"))
-}
-
 pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
     let core = module.define_module("Core")?;
     core.define_singleton_method("_forked", function!(forked, 0))?;
     core.define_singleton_method("_look", function!(look, 0))?;
     core.define_singleton_method("_want_watch", function!(want_watch, 1))?;
     core.define_singleton_method("_sizes", function!(sizes, 0))?;
-    core.define_singleton_method("_panic", function!(panic, 0))?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use magnus::value::{Lazy, ReprValue, Value};
 use magnus::{Error, ExceptionClass, Module, RModule, Ruby};
-use poolkeeper_core::process;
+use poolkeeper_core::{process, trip};
 use poolkeeper_gvl::fork;
 
 static INTERNAL_ERROR: Lazy<ExceptionClass> = Lazy::new(|ruby| {
@@ -28,7 +28,14 @@ pub fn guarded<T>(ruby: &Ruby, body: impl FnOnce() -> Result<T, Error>) -> Resul
 
 /// The same for the entry by which Ruby says that it knows of the fork.
 pub fn guarded_as_known<T>(ruby: &Ruby, body: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    poolkeeper_gvl::guarded(|| ruby.get_inner(&INTERNAL_ERROR), body)
+    poolkeeper_gvl::guarded(
+        || ruby.get_inner(&INTERNAL_ERROR),
+        || {
+            let _frame = trip::Frame::enter();
+            trip::here("entry");
+            body()
+        },
+    )
 }
 
 fn stray(ruby: &Ruby) -> Result<(), Error> {

@@ -9,6 +9,8 @@ mod incidents;
 mod mirror;
 mod notices;
 mod sockets;
+#[cfg(feature = "trip")]
+mod trip;
 
 use magnus::{Error, Ruby};
 
@@ -21,5 +23,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     incidents::init(ruby, module)?;
     mirror::init(ruby, module)?;
     notices::init(ruby, module)?;
+    #[cfg(feature = "trip")]
+    trip::init(ruby, module)?;
     sockets::init(ruby, module)
 }

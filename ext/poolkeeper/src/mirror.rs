@@ -132,16 +132,34 @@ fn begin(ruby: &Ruby, owner: u64) -> Result<(), Error> {
     })
 }
 
-/// Whether the mirror had missed this lease.
+/// Takes over a lease from before observing began; whether the mirror had not known it.
 fn seed(ruby: &Ruby, connection: u64, owner: u64) -> Result<bool, Error> {
     guarded(ruby, || {
         Ok(process::current().mirror(|mirror| mirror.seed(connection, Lease::seeded(owner))))
     })
 }
 
+/// Takes over a lease that a walk has found; whether the mirror had missed it.
+///
+/// An interrupt has cut the checkout off before it was told. Nobody has its connection, so it is of the present piece
+/// of work, and goes back with it.
+fn missed(ruby: &Ruby, connection: u64, owner: u64) -> Result<bool, Error> {
+    guarded(ruby, || {
+        Ok(process::current().mirror(|mirror| mirror.seed(connection, Lease::new(owner, 0))))
+    })
+}
+
 fn lease_ended(ruby: &Ruby, connection: u64) -> Result<(), Error> {
     guarded(ruby, || {
         process::current().mirror(|mirror| mirror.lease_ended(connection));
+        Ok(())
+    })
+}
+
+/// A walk has found the connection with this owner, or with none (nil), under its pool's lock.
+fn found_with(ruby: &Ruby, connection: u64, owner: Option<u64>) -> Result<(), Error> {
+    guarded(ruby, || {
+        process::current().mirror(|mirror| mirror.found_with(connection, owner));
         Ok(())
     })
 }
@@ -172,10 +190,9 @@ fn retain(ruby: &Ruby, newest: u64, connections: Vec<u64>) -> Result<(), Error> 
     })
 }
 
-/// The connection's socket is gone, and its mark with it.
 fn dropped(ruby: &Ruby, connection: u64) -> Result<(), Error> {
     guarded(ruby, || {
-        process::current().mirror(|mirror| mirror.socket(connection, None));
+        process::current().dropped(connection);
         Ok(())
     })
 }
@@ -289,7 +306,9 @@ pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
     mirror.define_singleton_method("_job", function!(job, 3))?;
     mirror.define_singleton_method("_begin", function!(begin, 1))?;
     mirror.define_singleton_method("_seed", function!(seed, 2))?;
+    mirror.define_singleton_method("_missed", function!(missed, 2))?;
     mirror.define_singleton_method("_lease_ended", function!(lease_ended, 1))?;
+    mirror.define_singleton_method("_found_with", function!(found_with, 2))?;
     mirror.define_singleton_method("_forget", function!(forget, 1))?;
     mirror.define_singleton_method("_newest", function!(newest, 0))?;
     mirror.define_singleton_method("_retain", function!(retain, 2))?;

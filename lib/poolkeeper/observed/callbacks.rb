@@ -23,21 +23,53 @@ module Poolkeeper
           number = adapter.instance_variable_get(Adapters::NUMBER)
           look = number ? Mirror._checkout(number, adapter.owner.object_id, Owner.fiber) : UNKNOWN
           doubt(adapter, number, look) unless fine?(adapter, look)
+          seen = true
         rescue InternalError => e
-          Log.rescued("looking at a connection at checkout", e)
+          seen = unanswered(adapter, number, e)
+        ensure
+          doubt(adapter, number, nil) unless seen
         end
 
         # After a connection went back: the lease ends, and its socket enters the watch if it is a new one.
         def after(adapter)
           number = adapter.instance_variable_get(Adapters::NUMBER)
           Mirror._checkin(number, Driver.descriptor(adapter)) if number
+          seen = true
         rescue InternalError => e
+          seen = true
           Log.rescued("looking at a connection at checkin", e)
+        ensure
+          queue(adapter) unless seen
         end
 
         # Something speaks against a connection, or it has never been seen: looked at with more care, before it is lent.
+        #
+        # @param look [Integer, nil] what {Mirror._checkout} has answered; without an answer it is asked (again)
         def doubt(adapter, number, look)
-          masked("looking at a connection at checkout") { freshen(adapter, number, look) }
+          masked("looking at a connection at checkout") do
+            freshen(adapter, number, look)
+          rescue InternalError => e
+            unanswered(adapter, Adapters.number(adapter), e)
+          end
+        end
+
+        # The core has failed. Asked once more, for a lease that it does not know of is not released.
+        def unanswered(adapter, number, error)
+          Log.rescued("looking at a connection at checkout", error)
+          masked("looking at a connection at checkout again") { freshen(adapter, number, nil) }
+          true
+        end
+
+        # An interrupt has ended a checkin in our part of it. The connection is nobody's by then and in no queue, where
+        # nobody would ever find it: so the pool's next step is taken here.
+        def queue(adapter)
+          masked("looking at a connection at checkin") do
+            next if adapter.in_use?
+
+            available = adapter.pool.instance_variable_get(:@available)
+            available&.delete(adapter)
+            available&.add(adapter)
+          end
         end
 
         private
@@ -58,6 +90,7 @@ module Poolkeeper
         end
 
         def freshen(adapter, number, look)
+          look ||= number ? Mirror._checkout(number, adapter.owner.object_id, Owner.fiber) : UNKNOWN
           return enlist(adapter) if look == UNKNOWN
 
           pool = adapter.pool

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require "objspace"
+
 module Poolkeeper
   module Observed
     # What a driver's connection object tells without a round trip. `raw_connection` is never called: from 7.1 on it
@@ -9,9 +11,12 @@ module Poolkeeper
       NONE = -1
       # libpq's transaction states: 0 idle, 1 active, 2 in a transaction, 3 in a failed one, 4 connection lost.
       IDLE = 0
+      ACTIVE = 1
       LOST = 4
+      # mysql2 has no such state; what it tells is said in the same words.
+      MYSQL = "Mysql2::Client"
       # The drivers whose `socket` is the number of a descriptor.
-      SOCKETS = %w[PG::Connection Mysql2::Client].freeze
+      SOCKETS = ["PG::Connection", MYSQL].freeze
 
       # What drivers raise when they are asked about a connection that is closed. By name, for they need not be there;
       # and nothing else is rescued, for it may be an interrupt on its way through.
@@ -23,7 +28,7 @@ module Poolkeeper
         end
       end
 
-      @sockets = {}.compare_by_identity
+      @drivers = {}.compare_by_identity
 
       class << self
         # To be asked once ActiveRecord is there: adapters that verify lazily (7.1 and later) renamed the variable.
@@ -47,7 +52,7 @@ module Poolkeeper
 
         # @return [Integer] the same, of the driver's own object
         def socket(raw)
-          socket?(raw.class) ? raw.socket : NONE
+          driver(raw.class) ? raw.socket : NONE
         rescue Closed
           NONE
         end
@@ -55,9 +60,22 @@ module Poolkeeper
         # @return [Integer, nil] libpq's transaction state; nil where the driver cannot tell, or has nothing to tell of
         def state(adapter)
           raw = adapter.instance_variable_get(@variable)
-          raw.transaction_status if raw.respond_to?(:transaction_status)
+          return raw.transaction_status if raw.respond_to?(:transaction_status)
+
+          ACTIVE if mysql?(raw) && busy?(raw)
         rescue Closed
           nil
+        end
+
+        # Whether the driver has given the connection up by itself: there is no socket left to look at.
+        def lost?(adapter)
+          raw = adapter.instance_variable_get(@variable)
+          mysql?(raw) ? raw.closed? : state(adapter) == LOST
+        end
+
+        # Whether a driver that has no transaction state has nothing under way.
+        def fine?(raw)
+          !mysql?(raw) || !busy?(raw)
         end
 
         # Whether the database lives in this process (SQLite). There is no server that could be dead, and a database in
@@ -71,20 +89,34 @@ module Poolkeeper
         # Shutting down comes first: on 6.1 and 7.0 `disconnect!` deallocates statements over the wire and would wait
         # for ever on a silent server.
         def drop(adapter)
+          number = Adapters.number(adapter)
+          # So that its end, which is our own doing, is no hang-up.
+          Mirror._dropped(number) if number
           Sockets._shut_down(descriptor(adapter))
           adapter.disconnect!
-          number = Adapters.number(adapter)
-          Mirror._dropped(number) if number
         end
 
         private
 
+        # Whether a query is under way. The client refers to the thread (later the fiber) that waits for its answer, and
+        # says so to nobody; a killed thread stays there for ever, and with it every later query is refused.
+        def busy?(client)
+          ObjectSpace.reachable_objects_from(client).any? do |object|
+            Thread === object || Fiber === object # rubocop:disable Style/CaseEquality -- some are not whole objects
+          end
+        end
+
+        def mysql?(raw)
+          driver(raw.class).equal?(MYSQL)
+        end
+
         # Remembered by class: a program has two or three of them.
-        def socket?(type)
-          known = @sockets[type]
+        def driver(type)
+          known = @drivers[type]
           return known unless known.nil?
 
-          @sockets[type] = type.ancestors.any? { |ancestor| SOCKETS.include?(ancestor.name) }
+          names = type.ancestors.map(&:name)
+          @drivers[type] = SOCKETS.find { |name| names.include?(name) } || false
         end
       end
     end

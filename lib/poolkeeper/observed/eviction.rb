@@ -36,6 +36,25 @@ module Poolkeeper
           pool.connections.reject(&:in_use?).count { |adapter| take(pool, adapter) { true } }
         end
 
+        # Ends a lease that the pool has not taken back, for a checkin callback raised or an interrupt came in the
+        # middle. The slot must not be lost: the connection leaves the pool, unless somebody waits, for whom `remove`
+        # would connect on this thread; then it is checked in again.
+        def give_up(pool, adapter)
+          Thread.handle_interrupt(Object => :never) do
+            removed = pool.synchronize do
+              # It did go back, and somebody else has it by now.
+              next if adapter.in_use? && !adapter.owner.equal?(Owner.context)
+
+              next remove(pool, adapter) if pool.num_waiting_in_queue.zero?
+
+              adapter.lease unless adapter.in_use?
+              pool.checkin(adapter)
+              false
+            end
+            Driver.drop(adapter) if removed
+          end
+        end
+
         private
 
         # Leased and removed inside one synchronize, for a connection that is leased but still in the queue would be
@@ -62,7 +81,7 @@ module Poolkeeper
         end
 
         def remove(pool, adapter)
-          adapter.lease
+          adapter.lease unless adapter.in_use?
           pool.remove(adapter)
           true
         end

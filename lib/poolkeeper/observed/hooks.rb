@@ -14,14 +14,20 @@ module Poolkeeper
         begin
           if (number = @poolkeeper_number)
             look = Mirror._checkout(number, @owner.object_id, Thread.current[:poolkeeper_fiber] || Owner.fiber)
+            raw = @raw_connection
             fine = look.zero? && @transaction_manager.open_transactions.zero? &&
-                   (!(raw = @raw_connection).respond_to?(:transaction_status) || raw.transaction_status.zero?)
+                   (raw.respond_to?(:transaction_status) ? raw.transaction_status.zero? : Driver.fine?(raw))
           end
           Callbacks.doubt(self, number, look || Callbacks::UNKNOWN) unless fine
+          seen = true
         rescue Driver::Closed
           # It has nothing to tell of: it connects anew.
+          seen = true
         rescue InternalError => e
-          Log.rescued("looking at a connection at checkout", e)
+          seen = Callbacks.unanswered(self, number, e)
+        ensure
+          # Interrupted: ActiveRecord may leave the connection to its owner, whose release has to find it.
+          Callbacks.doubt(self, number, nil) unless seen
         end
         super
       end
@@ -35,14 +41,9 @@ module Poolkeeper
         rescue InternalError => e
           Log.rescued("looking at a connection at checkin", e)
         end
-      end
-    end
-
-    # Before a driver says goodbye: in a child that was forked in C it would be said in the parent's name.
-    module Goodbye
-      def disconnect!
-        Core._look
-        super
+        seen = true
+      ensure
+        Callbacks.queue(self) unless seen
       end
     end
   end

@@ -36,11 +36,6 @@ module Poolkeeper
           pool.instance_variable_set(NUMBER, number)
         end
 
-        # @return [Array<Integer>] the numbers of the pools with one of these addresses in their configuration
-        def at(addresses)
-          @registered.to_a.filter_map { |number, description| number if addresses.include?(description.address) }
-        end
-
         # @return [Integer, nil] the number of a pool that has been met before
         def number(pool)
           pool.instance_variable_get(NUMBER)

@@ -6,6 +6,8 @@ module Poolkeeper
     class Proof
       # Thread#join takes no more; eleven days are as good as for ever.
       LONGEST = 1_000_000
+      # Seconds for a thread to end whose socket is shut down.
+      FAREWELL = 0.2
 
       # @param pool [ActiveRecord::ConnectionAdapters::ConnectionPool]
       def initialize(pool)
@@ -33,7 +35,7 @@ module Poolkeeper
       # @return [true, Exception] that it answered, or why not
       def outcome
         answer
-      rescue StandardError => e
+      rescue Exception => e # rubocop:disable Lint/RescueException -- told to whoever waits for it
         e
       end
 
@@ -57,14 +59,51 @@ module Poolkeeper
       def give_back
         Driver.drop(@adapter) unless Driver.state(@adapter).to_i == Driver::IDLE
         @pool.checkin(@adapter)
+        given_back = true
+      ensure
+        Eviction.give_up(@pool, @adapter) unless given_back
       end
 
-      # Our own attempt, so its socket may be shut down: whatever it waits for ends now.
+      # Our own attempt, so its socket may be shut down: whatever it waits for ends now. In one piece, and without any
+      # lock: for want of it the pool may just be stuck.
       def sever(attempt)
-        # On 6.1 and 7.0 a checkout already asks the server, before it has given us anything.
-        adapter = @adapter || @pool.connections.find { |candidate| candidate.owner.equal?(attempt) }
-        Sockets._shut_down(Driver.descriptor(adapter)) if adapter
-        attempt.kill
+        adapter = nil
+        Thread.handle_interrupt(Object => :never) do
+          # On 6.1 and 7.0 a checkout already asks the server, before it has given us anything.
+          adapter = @adapter || connections.find { |candidate| candidate.owner.equal?(attempt) }
+          Sockets._shut_down(Driver.descriptor(adapter)) if adapter
+        ensure
+          attempt.kill
+          take_back(adapter, attempt) if adapter && attempt.join(FAREWELL)
+        end
+      end
+
+      def connections
+        @pool.instance_variable_get(:@connections).to_a.dup
+      end
+
+      # Killed in the middle of a checkout, the attempt leaves its connection to nobody. Not by way of `reap`, which
+      # would ask the silent server about connections of others.
+      def take_back(adapter, attempt)
+        left = unless_stuck do
+          next unless adapter.owner.equal?(attempt) && @pool.num_waiting_in_queue.zero?
+
+          adapter.steal!
+          @pool.remove(adapter)
+          true
+        end
+        Driver.drop(adapter) if left
+      end
+
+      # The deadline has passed: the pool's lock is not waited for.
+      def unless_stuck
+        return unless @pool.mon_try_enter
+
+        begin
+          yield
+        ensure
+          @pool.mon_exit
+        end
       end
 
       def name
@@ -72,7 +111,7 @@ module Poolkeeper
       end
 
       def numbers
-        stat = @pool.stat
+        stat = unless_stuck { @pool.stat } or return "its lock is held by another thread"
         "#{stat[:busy]} of #{stat[:size]} connections busy, #{stat[:waiting]} waiting"
       end
 

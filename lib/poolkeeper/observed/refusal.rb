@@ -2,30 +2,34 @@
 
 module Poolkeeper
   module Observed
-    # Finds the pool that a refused connect is about, where the error does not carry it (6.1 and 7.0). What the owner
-    # holds says nothing here: a connection of that pool is just what it could not get.
+    # Up to ActiveRecord 7.0 an error does not say which pool it happened in. What its owner holds says nothing where a
+    # connect failed, for a connection of that pool is just what he could not get; but he asked the pool for it, and
+    # there the error learns where it comes from.
     module Refusal
-      # How libpq names the place, from PostgreSQL 14 on.
-      PLACE = %r{
-        connection\ to\ server\ (?:
-          at\ "(?<host>[^"]+)"(?:\ \((?<ip>[^)]+)\))?,\ port\ (?<port>\d+) |
-          on\ socket\ "(?<folder>[^"]+)/\.s\.PGSQL\.(?<socket>\d+)"
-        )
-      }x
-      DEFAULT_PORT = "5432"
+      POOL = :@poolkeeper_pool
 
       class << self
-        # @return [Integer, nil] the number of the only pool with the address that the text names
-        def pool(text)
-          place = PLACE.match(text) or return
-          port = place[:port] || place[:socket]
-          hosts = [place[:host], place[:ip], place[:folder]].compact
-          addresses = hosts.map { |host| "#{host}:#{port}" }
-          # Without a port in the configuration the address is the host alone.
-          addresses += hosts if port == DEFAULT_PORT
-          pools = Pools.at(addresses)
-          pools.first if pools.size == 1
+        # To be asked once ActiveRecord is there.
+        def follow(pool)
+          pool.prepend(self) unless ::ActiveRecord::ConnectionNotEstablished.method_defined?(:connection_pool)
         end
+
+        # @return [ActiveRecord::ConnectionAdapters::ConnectionPool, nil] the pool whose checkout raised an error
+        def pool_of(error)
+          error.instance_variable_get(POOL)
+        end
+
+        # The innermost pool has the first word.
+        def note(error, pool)
+          error.instance_variable_set(POOL, pool) unless error.frozen? || error.instance_variable_defined?(POOL)
+        end
+      end
+
+      def checkout(*)
+        super
+      rescue StandardError => e
+        Refusal.note(e, self)
+        raise
       end
     end
   end

@@ -177,12 +177,12 @@ module Poolkeeper
         1
       end
 
-      # What the mirror knows, or what the driver does: once libpq has noticed, there is no socket left to look at.
+      # What the mirror knows, or what the driver does: once it has noticed, there is no socket left to look at.
       def condemned(number, adapter)
         return if Driver.in_process?(adapter)
 
         Mirror._settle(number, Driver.descriptor(adapter)) ||
-          ("the driver has lost it" if Driver.state(adapter) == Driver::LOST)
+          ("the driver has lost it" if Driver.lost?(adapter))
       end
 
       def dropped(pool, reason)
@@ -203,19 +203,7 @@ module Poolkeeper
       rescue StandardError, ::SignalException => e
         failed("giving a connection back", e)
       ensure
-        give_up(adapter, pool) unless given_back
-      end
-
-      # A checkin callback raised, so the pool has not taken the connection back. Its slot must not be lost: it leaves
-      # the pool, unless somebody waits, for whom `remove` would connect on this thread; then it is checked in again.
-      def give_up(adapter, pool)
-        pool.synchronize do
-          adapter.lease unless adapter.in_use?
-          next pool.checkin(adapter) unless pool.num_waiting_in_queue.zero?
-
-          pool.remove(adapter)
-        end
-        Driver.drop(adapter) unless pool.connections.any? { |other| other.equal?(adapter) }
+        Eviction.give_up(pool, adapter) unless given_back
       end
 
       def count(pool, counter)

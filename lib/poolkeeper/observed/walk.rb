@@ -20,17 +20,18 @@ module Poolkeeper
         def check(context)
           tidy do |adapter, number|
             mine = context.equal?(adapter.owner)
-            missed(adapter, number) if mine && Mirror._seed(number, context.object_id)
+            missed(adapter, number) if mine && Mirror._missed(number, context.object_id)
           end
         end
 
-        # Forgets connections and pools that have gone without a word.
+        # Forgets leases that have ended, and connections and pools that have gone, without a word.
         def tidy
           newest = Mirror._newest
           known = Pools.numbers
           connections = []
           pools = each_connection do |adapter, number|
             connections << number
+            Mirror._found_with(number, adapter.owner&.object_id)
             yield adapter, number if block_given?
           end
           Mirror._retain(newest, connections)

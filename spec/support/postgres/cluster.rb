@@ -1,33 +1,16 @@
 # frozen_string_literal: true
 
+require_relative "../servers/cluster"
 require_relative "node"
 require_relative "template"
 
 module Support
   module Postgres
     # A primary and, if asked for, its standby.
-    class Cluster
-      # @return [Node]
-      attr_reader :primary
-      # @return [Node, nil]
-      attr_reader :standby
-
+    class Cluster < Servers::Cluster
       # @see Postgres.start
-      def initialize(standby: false, password: nil, **settings)
-        @sandbox = Sandbox.new
-        @settings = settings
-        @password = password
-        @primary = start_primary
-        @standby = start_standby if standby
-        complete = true
-      ensure
-        # However a start ends early, by exception, `throw` or the death of its thread.
-        close unless complete
-      end
-
-      # @return [Array<Node>]
-      def nodes
-        [primary, standby].compact
+      def initialize(**options)
+        super(PRODUCT, **options)
       end
 
       # Waits until the standby has replayed all that the primary has written so far.
@@ -36,19 +19,12 @@ module Support
       # @return [void]
       # @raise [DeadlineError]
       def wait_for_replay(timeout: 10)
-        written = primary.psql("SELECT pg_current_wal_lsn()").first.first
+        written = primary.sql("SELECT pg_current_wal_lsn()").first.first
         standby.observe do |connection|
           Support.wait_until(timeout:, message: "the standby replayed #{written}") do
             connection.exec("SELECT pg_last_wal_replay_lsn() >= '#{written}'").getvalue(0, 0) == "t"
           end
         end
-      end
-
-      # Ends the servers, frozen or not, and removes their folder. Does nothing in a forked child, nor the second time.
-      #
-      # @return [void]
-      def close
-        @sandbox&.close
       end
 
       private

@@ -1,10 +1,8 @@
 # frozen_string_literal: true
 
-require "etc"
-
 module Support
   module Postgres
-    # What this machine has: the server's programs, and the user they may run as.
+    # Where this machine has the server's programs.
     module Installation
       PROGRAMS = %w[initdb pg_basebackup postgres].freeze
 
@@ -28,33 +26,6 @@ module Support
       # @return [String] path of one of the server's programs
       def program(name)
         File.join(bindir, name)
-      end
-
-      # @return [Etc::Passwd, nil] whom to run the server as; nil means as ourselves. PostgreSQL refuses root.
-      # @raise [Error] when we are root and know nobody else
-      def user
-        return unless Process.euid.zero?
-
-        %w[postgres nobody].each do |name|
-          return Etc.getpwnam(name)
-        rescue ArgumentError
-          next
-        end
-        raise Error, "PostgreSQL does not run as root, and neither postgres nor nobody is a user of this machine; " \
-                     "create one with: useradd --system postgres"
-      end
-
-      # @param user [Etc::Passwd, nil]
-      # @return [Array<String>] what to put before a command to run it as that user
-      # @raise [Error] when setpriv is needed and missing
-      def privilege_drop(user)
-        return [] unless user
-
-        setpriv = ENV["PATH"].split(":").map { |folder| File.join(folder, "setpriv") }.find { |f| File.executable?(f) }
-        raise Error, "setpriv not found, without which root cannot start PostgreSQL; apt-get install util-linux" \
-          unless setpriv
-
-        [setpriv, "--reuid=#{user.uid}", "--regid=#{user.gid}", "--clear-groups", "--"]
       end
 
       def pg_config

@@ -1,40 +1,22 @@
 # frozen_string_literal: true
 
-require "uri"
-require_relative "freezer"
-require_relative "lifecycle"
+require_relative "../servers/node"
+require_relative "installation"
 require_relative "observer"
-require_relative "sandbox"
 require_relative "settings"
 
 module Support
   module Postgres
-    # One server, primary or standby. Its port stays the same from its first start to its end.
-    class Node
-      include Freezer
-      include Lifecycle
+    # One server, primary or standby.
+    class Node < Servers::Node
       include Observer
 
-      # @return [String] "primary" or "standby"
-      attr_reader :name
-      # @return [Integer]
-      attr_reader :port
+      # How PostgreSQL is asked to shut down.
+      SIGNALS = { smart: :TERM, fast: :INT, immediate: :QUIT }.freeze
 
-      # @param name [String] also of the data folder, which must exist
-      # @param sandbox [Sandbox]
-      # @param settings [Hash] for postgresql.conf
-      # @param password [String, nil] of the role
-      def initialize(name, sandbox, settings: {}, password: nil)
-        @name = name
-        @sandbox = sandbox
-        @settings = settings
-        @password = password
+      def initialize(name, sandbox, **options)
+        super
         @log = ServerLog.new(sandbox.path("#{name}.log"))
-      end
-
-      # @return [String]
-      def host
-        "127.0.0.1"
       end
 
       # @return [String] folder of the unix socket
@@ -44,8 +26,7 @@ module Support
 
       # @return [String] for libpq, sqlx, or ActiveRecord
       def url
-        login = [ROLE, @password].compact.map { |part| URI.encode_www_form_component(part).gsub("+", "%20") }.join(":")
-        "postgresql://#{login}@#{host}:#{port}/#{DATABASE}"
+        "postgresql://#{login(ROLE)}@#{host}:#{port}/#{DATABASE}"
       end
 
       # @example
@@ -62,32 +43,63 @@ module Support
         config(host: socket_dir, **more)
       end
 
-      # @return [String] the server's log without the observer's lines
-      def log
-        @log.text
-      end
-
-      # @return [String] what was logged during the block. The server logs when it gets to it: that a client has gone,
-      #   for instance, a moment after it went. So wait for what is to be seen inside the block.
-      def log_since
-        offset = @log.size
-        yield
-        @log.text(offset)
-      end
-
       # @return [String] "15.18" for instance
       def version
-        psql("SHOW server_version").first.first[/\A\S+/]
+        sql("SHOW server_version").first.first[/\A\S+/]
+      end
+
+      # @param pid [Integer] of one of this node's backends
+      # @return [void]
+      def freeze_backend(pid)
+        halt([child(pid)])
+      end
+
+      # @param pid [Integer] of one of this node's backends
+      # @return [void]
+      def thaw_backend(pid)
+        child(pid).signal(:CONT)
+      end
+
+      # Makes a standby a primary of its own.
+      #
+      # @return [self]
+      def promote
+        sql("SELECT pg_promote(true, #{PATIENCE})")
+        await("#{name} left recovery") { sql("SELECT pg_is_in_recovery()") == [["f"]] }
+        self
       end
 
       private
 
-      def data
-        @sandbox.path(name)
+      def signals
+        SIGNALS
       end
 
-      def configuration
-        Settings.new({ port:, unix_socket_directories: socket_dir, cluster_name: name }, @settings).to_s
+      def output
+        @log
+      end
+
+      def command
+        [Installation.program("postgres"), "-D", data]
+      end
+
+      def configure
+        settings = Settings.new({ port:, unix_socket_directories: socket_dir, cluster_name: name }, @settings)
+        File.write(File.join(data, "postgresql.conf"), settings.to_s)
+      end
+
+      # The postmaster says so in its pid file, where pg_ctl looks too. A look costs no connection and no log line.
+      def ready?(_said)
+        lines = File.readlines(File.join(data, "postmaster.pid"), chomp: true)
+        lines[0].to_i == @server.pid && lines[7].to_s.strip == "ready"
+      rescue Errno::ENOENT
+        false
+      end
+
+      # Never signals a pid that is not ours, whatever a test passes.
+      def child(pid)
+        Servers::Processes.children(server!.pid).find { |process| process.pid == pid } ||
+          raise(Error, "process #{pid} is no backend of #{name} (#{self.pid})")
       end
     end
   end

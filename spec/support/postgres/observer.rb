@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "pg"
+require_relative "../servers/processes"
 
 module Support
   module Postgres
@@ -20,18 +21,12 @@ module Support
       private_constant :OPTIONS, :BACKENDS
 
       # @example
-      #   node.psql("SELECT count(*) FROM orders") # => [["2000"]]
+      #   node.sql("SELECT count(*) FROM orders") # => [["2000"]]
       #
-      # @param sql [String] one statement or several
+      # @param statements [String] one or several
       # @return [Array<Array<String, nil>>] rows of the last one
-      def psql(sql)
-        observe { |connection| connection.exec(sql).values }
-      end
-
-      # @param path [String] file of SQL statements
-      # @return [Array<Array<String, nil>>] rows of the last one
-      def execute_file(path)
-        psql(File.read(path))
+      def sql(statements)
+        observe { |connection| connection.exec(statements).values }
       end
 
       # Lends the observer's connection, for looking more than once.
@@ -53,8 +48,7 @@ module Support
       # @param where [Hash] column => a value, or what a `when` would take: a pattern, a range; or a list of such
       # @return [Array<Backend>]
       def backends(**where)
-        found = observe { |connection| connection.exec(BACKENDS).map { |row| backend(row) } }
-        found.select { |one| where.all? { |column, wanted| match?(one[column], wanted) } }
+        matching(observe { |connection| connection.exec(BACKENDS).map { |row| backend(row) } }, where)
       end
 
       # Ends backends with pg_terminate_backend and waits until they are gone, save those that are frozen.
@@ -64,8 +58,8 @@ module Support
       def terminate(pids)
         victims = backends.map(&:pid)
         victims &= Array(pids) unless pids == :all
-        processes = victims.filter_map { |pid| Processes.status(pid) }
-        ended = psql("SELECT pid FROM unnest('{#{victims.join(",")}}'::int[]) AS pid WHERE pg_terminate_backend(pid)")
+        processes = victims.filter_map { |pid| Servers::Processes.status(pid) }
+        ended = sql("SELECT pid FROM unnest('{#{victims.join(",")}}'::int[]) AS pid WHERE pg_terminate_backend(pid)")
         Support.wait_until(message: "terminated backends #{victims} went away") do
           processes.none? { |process| process.running? && !process.stopped? }
         end
@@ -79,8 +73,8 @@ module Support
       # @return [void]
       def read_only!(read_only)
         value = read_only ? "on" : "off"
-        psql("ALTER SYSTEM SET default_transaction_read_only = #{value}")
-        psql("SELECT pg_reload_conf()")
+        sql("ALTER SYSTEM SET default_transaction_read_only = #{value}")
+        sql("SELECT pg_reload_conf()")
         # The postmaster signals the sessions before it serves another newcomer.
         Support.wait_until(message: "default_transaction_read_only is #{value}") do
           observe(options: "") { |c| c.exec("SHOW default_transaction_read_only").getvalue(0, 0) } == value
@@ -88,13 +82,6 @@ module Support
       end
 
       private
-
-      def match?(value, wanted)
-        case value
-        when *[wanted].flatten(1) then true
-        else false
-        end
-      end
 
       def backend(row)
         values = row.transform_keys(&:to_sym)

@@ -1,12 +1,12 @@
 # frozen_string_literal: true
 
-require_relative "sandbox"
+require_relative "../servers/template"
+require_relative "installation"
 
 module Support
   module Postgres
-    # A data folder fresh from initdb with the role and the database in it. initdb takes most of the time of a start, so
-    # one template serves all clusters of a run, each of which gets a copy.
-    class Template
+    # A data folder fresh from initdb with the role and the database in it.
+    class Template < Servers::Template
       # One statement a line: single-user mode takes each line for itself.
       SETUP = <<~SQL.freeze
         CREATE ROLE #{ROLE} LOGIN;
@@ -19,39 +19,12 @@ module Support
         local replication all trust
         host all all 127.0.0.1/32 trust
       CONF
-      LOCK = Mutex.new
-      private_constant :LOCK
-
-      # @return [Template] this run's; a forked child makes its own, as the parent's goes when the parent ends
-      def self.current
-        LOCK.synchronize { @current&.usable? ? @current : @current = new }
-      end
 
       def initialize
-        @sandbox = Sandbox.new
-        build
-        built = true
-      ensure
-        @sandbox&.close unless built
-      end
-
-      # @return [Boolean]
-      def usable?
-        @sandbox.usable?
-      end
-
-      # @param sandbox [Sandbox] where to
-      # @param name [String] of the folder there
-      # @return [void]
-      def copy(sandbox, name)
-        sandbox.run("cp", "-a", "--reflink=auto", data, sandbox.path(name))
+        super(PRODUCT)
       end
 
       private
-
-      def data
-        @sandbox.path("data")
-      end
 
       def build
         # Log segments of 1 MB instead of 16: most of an empty data folder would be the log.

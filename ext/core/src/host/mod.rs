@@ -3,13 +3,14 @@
 mod incident;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
 use crate::fault::Fault;
 use crate::lock::lock;
+use crate::trip;
 
 pub use incident::Incident;
 
@@ -43,7 +44,7 @@ struct Host {
 impl Hosts {
     /// Counts a fault on a host. Returns whether it opened an incident.
     pub fn fault(&self, name: &Arc<str>, fault: Fault, now: Instant) -> bool {
-        let mut hosts = lock(&self.by_name);
+        let mut hosts = self.by_name();
         forget_some(&mut hosts);
         let host = hosts.entry(name.clone()).or_default();
         match &mut host.incident {
@@ -61,7 +62,7 @@ impl Hosts {
 
     /// Notes a hang-up. Returns whether so many came together that the host itself must have failed.
     pub fn hang_up(&self, name: &Arc<str>, sockets: usize, now: Instant) -> bool {
-        let mut hosts = lock(&self.by_name);
+        let mut hosts = self.by_name();
         forget_some(&mut hosts);
         let host = hosts.entry(name.clone()).or_default();
         host.hang_ups.retain(|at| now.duration_since(*at) <= BURST);
@@ -72,7 +73,7 @@ impl Hosts {
 
     /// Raises the epoch: the server behind the address is another than before.
     pub fn raise_epoch(&self, name: &Arc<str>, now: Instant) -> u64 {
-        let mut hosts = lock(&self.by_name);
+        let mut hosts = self.by_name();
         let host = hosts.entry(name.clone()).or_default();
         host.epoch += 1;
         host.raised_at = Some(now);
@@ -81,7 +82,7 @@ impl Hosts {
 
     /// The epoch of a host, and since when it is.
     pub fn epoch(&self, name: &str) -> (u64, Option<Instant>) {
-        lock(&self.by_name)
+        self.by_name()
             .get(name)
             .map_or((0, None), |host| (host.epoch, host.raised_at))
     }
@@ -100,7 +101,7 @@ impl Hosts {
         if !self.any_incident() {
             return None;
         }
-        let mut hosts = lock(&self.by_name);
+        let mut hosts = self.by_name();
         let host = hosts.get_mut(name)?;
         let proves = host.incident.as_ref().is_some_and(|incident| {
             let new_socket = opened_after.is_some_and(|opened| opened >= incident.opened_at);
@@ -122,7 +123,7 @@ impl Hosts {
         if from == &**to || !self.any_incident() {
             return;
         }
-        let mut hosts = lock(&self.by_name);
+        let mut hosts = self.by_name();
         let Some(incident) = hosts.get_mut(from).and_then(|host| host.incident.take()) else {
             return;
         };
@@ -143,7 +144,7 @@ impl Hosts {
     /// kept from working because of an old fault would never find out.
     pub fn failing(&self, name: &str, now: Instant) -> bool {
         let recent = |incident: &Incident| now.duration_since(incident.last_fault_at) < MEMORY;
-        let hosts = lock(&self.by_name);
+        let hosts = self.by_name();
         hosts
             .get(name)
             .and_then(|host| host.incident.as_ref())
@@ -152,10 +153,13 @@ impl Hosts {
 
     /// Whether an incident is open on a host.
     pub fn in_incident(&self, name: &str) -> bool {
-        self.any_incident()
-            && lock(&self.by_name)
-                .get(name)
-                .is_some_and(|host| host.incident.is_some())
+        self.any_incident() && self.by_name().get(name).is_some_and(|host| host.incident.is_some())
+    }
+
+    fn by_name(&self) -> MutexGuard<'_, FxHashMap<Arc<str>, Host>> {
+        let hosts = lock(&self.by_name);
+        trip::here("hosts");
+        hosts
     }
 }
 

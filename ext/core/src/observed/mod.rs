@@ -152,6 +152,11 @@ impl Mirror {
         })
     }
 
+    /// The connection that uses a socket.
+    pub fn connection_over(&self, identity: Identity) -> Option<u64> {
+        self.by_identity.get(&identity).copied()
+    }
+
     /// Condemns a connection. Returns whether it was not condemned before.
     pub fn condemn(&mut self, connection: u64, reason: Condemned) -> bool {
         match self.connections.get_mut(&connection) {
@@ -291,6 +296,13 @@ impl Mirror {
             .and_then(|entry| entry.lease.take())
         {
             forget_lease(&mut self.owners, lease.owner, connection);
+        }
+    }
+
+    /// A walk has found a connection with this owner, or with none: another one's lease has ended without a word.
+    pub fn found_with(&mut self, connection: u64, owner: Option<OwnerId>) {
+        if self.lease(connection).is_some_and(|lease| Some(lease.owner) != owner) {
+            self.lease_ended(connection);
         }
     }
 

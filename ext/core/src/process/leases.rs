@@ -53,6 +53,13 @@ impl Process {
         self.mirror(|mirror| mirror.condemned(connection))
     }
 
+    /// A connection's socket is about to be closed from this side. What has hung up until now did so by itself; what
+    /// hangs up later answers us, and means nothing.
+    pub fn dropped(&self, connection: u64) {
+        self.collect();
+        self.mirror(|mirror| mirror.socket(connection, None));
+    }
+
     fn new_socket(
         &'static self,
         connection: u64,

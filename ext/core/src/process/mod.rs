@@ -3,8 +3,11 @@
 //! A fork leaves all of it behind. The child never drops what it inherited, for a runtime without its threads cannot
 //! be dropped and a lock may be held for ever: it leaks the old value and starts with a new one.
 
+#[cfg(target_os = "linux")]
+mod background;
 mod leases;
 mod repair;
+mod taken;
 #[cfg(test)]
 mod tests;
 mod watching;
@@ -20,9 +23,11 @@ use crate::event::{Event, Notice, Queue};
 use crate::host::Hosts;
 use crate::lock::lock;
 use crate::observed::Mirror;
+use crate::trip;
 use crate::watch::Watch;
 
 pub use repair::Repair;
+use taken::Taken;
 
 /// Everything of this process.
 pub struct Process {
@@ -31,7 +36,7 @@ pub struct Process {
     /// What is on its way to Ruby.
     pub events: Queue,
     watch: OnceCell<Option<Watch>>,
-    collecting: Mutex<()>,
+    collecting: Mutex<Taken>,
     runtime: OnceCell<Option<Runtime>>,
     watch_wanted: AtomicBool,
     observing: AtomicBool,
@@ -96,7 +101,11 @@ impl Process {
 
     /// Reads or changes the mirror. Nothing that waits may be done inside.
     pub fn mirror<T>(&self, body: impl FnOnce(&mut Mirror) -> T) -> T {
-        body(&mut lock(&self.mirror))
+        let mut mirror = lock(&self.mirror);
+        trip::here("locked");
+        let answer = body(&mut mirror);
+        trip::here("changed");
+        answer
     }
 
     /// The hosts of this process.

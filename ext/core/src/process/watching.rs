@@ -1,6 +1,7 @@
 //! The watch at work: hang-ups become marks, evictions and incidents.
 
 use std::os::fd::RawFd;
+use std::panic::resume_unwind;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use crate::fault::Fault;
 use crate::lock::lock;
 use crate::observed::HungUp;
 use crate::socket::Identity;
+use crate::trip;
 use crate::watch::Watch;
 
 impl Process {
@@ -30,21 +32,27 @@ impl Process {
     ///
     /// Returns how many there were. Called by the background thread when there are some, and by every checkout: what has
     /// arrived in the kernel by then is known, however busy the other threads are.
+    ///
+    /// # Panics
+    ///
+    /// Where one of them does, after all have had their turn.
     pub fn collect(&self) -> usize {
         let Some(Some(watch)) = self.watch.get() else {
             return 0;
         };
         // Taken and marked in one: a checkout that finds nothing in the kernel must not overtake whoever has just taken
         // its hang-up and not marked it yet.
-        let _turn = lock(&self.collecting);
-        let identities = watch.hang_ups();
-        for identity in &identities {
-            self.hung_up(*identity);
+        let mut taken = lock(&self.collecting);
+        taken.add(watch.hang_ups());
+        let (count, failure) = taken.each(|identity, again| self.hung_up(identity, again));
+        if let Some(panic) = failure {
+            resume_unwind(panic);
         }
-        identities.len()
+        count
     }
 
-    fn hung_up(&self, identity: Identity) {
+    fn hung_up(&self, identity: Identity, again: bool) {
+        trip::here("hang-up");
         let Some(HungUp {
             connection,
             host,
@@ -52,6 +60,10 @@ impl Process {
             idle,
         }) = self.mirror(|mirror| mirror.hung_up(identity))
         else {
+            // Marked by an attempt that failed behind that, and may have got no further.
+            if let Some(connection) = self.mirror(|mirror| mirror.connection_over(identity)).filter(|_| again) {
+                self.events.push(Event::Evict(connection));
+            }
             return;
         };
         let now = Instant::now();
@@ -106,33 +118,19 @@ impl Process {
         }
     }
 
-    #[cfg(target_os = "linux")]
-    fn follow(&'static self, watch: &Watch) -> Result<(), Error> {
-        let runtime = self.runtime()?;
-        let _context = runtime.enter();
-        let epoll = watch.readiness()?;
-        runtime.spawn(async move {
-            // Ends only with the runtime: an error here means that the runtime is shutting down.
-            while let Ok(mut ready) = epoll.readable().await {
-                ready.clear_ready();
-                self.collect();
-            }
-        });
-        Ok(())
-    }
-
     #[cfg(not(target_os = "linux"))]
     fn follow(&'static self, _watch: &Watch) -> Result<(), Error> {
         Ok(())
     }
 
-    fn runtime(&self) -> Result<&Runtime, Error> {
+    pub(super) fn runtime(&self) -> Result<&Runtime, Error> {
         let mut failure = None;
         let runtime = self.runtime.get_or_init(|| {
             Builder::new_multi_thread()
                 .worker_threads(1)
                 .thread_name("poolkeeper-io")
                 .enable_io()
+                .enable_time()
                 .build()
                 .map_err(|error| failure = Some(error))
                 .ok()

@@ -3,7 +3,7 @@
 require "tmpdir"
 
 module Support
-  module Postgres
+  module Servers
     # Where sandboxes are made.
     module Place
       # Copying a data folder takes 0.07 s in memory; on a busy virtual disk it took 1.8 s.

@@ -6,13 +6,13 @@ require "socket"
 require_relative "processes"
 
 module Support
-  module Postgres
+  module Servers
     # A process of its own that starts the servers of one sandbox, and ends them and removes the folder when the owner
     # says so or is no more, were it by SIGKILL.
     #
     # The servers are its children rather than the owner's, for these reasons: no moment exists in which a server runs
     # that nobody knows; they inherit none of the owner's descriptors; and a spec may call `Process.waitall` or count
-    # threads without meeting a postmaster or its `Process.detach`.
+    # threads without meeting a server or its `Process.detach`.
     #
     # Runs as `ruby keeper.rb <owner's pid> <its start time> <folder>` with a SEQPACKET socket as standard input.
     class Keeper
@@ -20,7 +20,7 @@ module Support
       # The owner's death usually shows as end of file at once. A forked child of the owner that lives on keeps the
       # socket open, so the owner itself is looked at as well.
       LOOK_AT_OWNER = 0.2
-      # Time for PostgreSQL's immediate shutdown, which after 5 s kills by itself, before everything is killed.
+      # Seconds for the servers to end by themselves, before everything is killed; PostgreSQL takes up to 5 s.
       GRACE = 7
       LARGEST_REQUEST = 65_536
       PR_SET_CHILD_SUBREAPER = 36
@@ -33,7 +33,8 @@ module Support
         @owner = owner
         @root = root
         @socket = socket
-        @servers = []
+        # Each with the signal that ends it.
+        @servers = {}
         @statuses = {}
       end
 
@@ -49,7 +50,7 @@ module Support
 
       private
 
-      # The children of a killed postmaster then fall to us, who end them, and not to pid 1, which in many containers
+      # The children of a killed server then fall to us, who end them, and not to pid 1, which in many containers
       # does not even reap them.
       def adopt_orphans
         require "fiddle"
@@ -84,13 +85,13 @@ module Support
         @socket.send(JSON.generate({ **reply, id: request[:id] }), 0) if reply
       end
 
-      def spawn_server(command:, chdir:, log:, input:)
+      def spawn_server(command:, chdir:, log:, input:, ending:)
         # Nothing of the environment reaches the server but this: PGDATA, PGPORT, LC_* and RUBYOPT of whoever runs the
         # specs must not change what they see.
         pid = Process.spawn({ "PATH" => ENV.fetch("PATH"), "LC_ALL" => "C" }, *command,
                             chdir:, in: input || File::NULL, out: [log, "a"], err: %i[child out],
                             unsetenv_others: true, close_others: true, pgroup: true)
-        @servers << Processes.status(pid)
+        @servers[Processes.status(pid)] = ending
         pid
       end
 
@@ -102,22 +103,22 @@ module Support
       def reap
         while (pid, status = Process.wait2(-1, Process::WNOHANG))
           @statuses[pid] = status.exitstatus || (128 + status.termsig)
-          @servers.reject! { |server| server.pid == pid }
+          @servers.reject! { |server, _| server.pid == pid }
         end
       rescue Errno::ECHILD
         nil
       end
 
       def clean_up
-        @servers.each { |server| Processes.shut_down(server) }
-        wait(GRACE) { reap || @servers.none?(&:running?) }
+        @servers.each { |server, ending| Processes.shut_down(server, ending) }
+        wait(GRACE) { reap || @servers.none? { |server, _| server.running? } }
         # Servers that did not end, and adopted orphans. Those they leave become ours in turn.
         wait(GRACE) { Processes.children(Process.pid).each { |child| child.signal(:KILL) }.empty? }
         remove_shared_memory
         FileUtils.rm_rf(@root)
       end
 
-      # A killed postmaster leaves its System V segment, 56 bytes of which the machine has 4096 to give.
+      # A killed PostgreSQL leaves its System V segment, 56 bytes of which the machine has 4096 to give.
       def remove_shared_memory
         Dir.glob("#{@root}/*/postmaster.pid").each do |file|
           segment = File.readlines(file)[6].to_s.split[1]
@@ -138,6 +139,6 @@ if $PROGRAM_NAME == __FILE__
   # cannot be waited for by mistake either.
   Process.daemon(true, true)
   pid, started, root = ARGV
-  owner = Support::Postgres::Processes::Status.new(pid: pid.to_i, started: started.to_i)
-  Support::Postgres::Keeper.new(owner, root, Socket.for_fd(0)).run
+  owner = Support::Servers::Processes::Status.new(pid: pid.to_i, started: started.to_i)
+  Support::Servers::Keeper.new(owner, root, Socket.for_fd(0)).run
 end

@@ -6,12 +6,12 @@ require "rbconfig"
 require "socket"
 require "tmpdir"
 require_relative "../wait"
-require_relative "installation"
 require_relative "keeper"
 require_relative "place"
+require_relative "product"
 
 module Support
-  module Postgres
+  module Servers
     # A temporary folder with the processes that live in it. Both go when it is closed, and at the latest when this
     # process ends, in whatever way: see {Keeper}.
     class Sandbox
@@ -30,14 +30,16 @@ module Support
       # @return [String] the folder
       attr_reader :root
 
-      def initialize
+      # @param product [Product]
+      def initialize(product)
+        @product = product
         @owner = Process.pid
         @lock = Mutex.new
         @requests = 0
         @started = []
-        @user = Installation.user
-        @drop = Installation.privilege_drop(@user)
-        @root = Dir.mktmpdir("poolkeeper-pg-", Place.base(@user))
+        @user = product.user
+        @drop = product.privilege_drop(@user)
+        @root = Dir.mktmpdir(product.prefix, Place.base(@user))
         start_keeper
       ensure
         @socket ? self.class.live << self : FileUtils.rm_rf(@root.to_s)
@@ -61,7 +63,7 @@ module Support
       # @param input [String, nil] file for its standard input
       # @return [Processes::Status]
       def spawn(*command, log:, chdir: root, input: nil)
-        pid = request(spawn: { command: [*@drop, *command], chdir:, log:, input: }).fetch(:pid)
+        pid = request(spawn: { command: [*@drop, *command], chdir:, log:, input:, ending: @product.ending }).fetch(:pid)
         # Gone already? Then anything that is not running will do.
         process = Processes.status(pid) || Processes::Status.new(pid:, state: "X")
         @started << process
@@ -105,7 +107,7 @@ module Support
       def hand_over
         FileUtils.chown(@user.uid, @user.gid, root)
       rescue Errno::EINVAL, Errno::EPERM
-        raise Error, "root here cannot become #{@user.name}, as whom PostgreSQL would run; " \
+        raise Error, "root here cannot become #{@user.name}, as whom #{@product.name} would run; " \
                      "give the container or namespace more than one user id (/etc/subuid)"
       end
 
@@ -120,7 +122,7 @@ module Support
 
       # Only when somebody killed the keeper.
       def clean_up
-        @started.each { |process| Processes.shut_down(process) }
+        @started.each { |process| Processes.shut_down(process, @product.ending) }
         Support.wait_until(timeout: 10, message: "the servers in #{root} ended") { @started.none?(&:running?) }
         FileUtils.rm_rf(root)
         raise Error, "#{root} could not be removed" if File.exist?(root)

@@ -4,22 +4,23 @@ require_relative "port"
 require_relative "processes"
 
 module Support
-  module Postgres
+  module Servers
     # A node's life: everything here waits until what it says is true.
+    #
+    # The node says how its server is launched: `command`, `configure` (writes the configuration file), `ready?(output)`
+    # and `signals` (how it is asked to stop); `output` is the {LogFile} that takes what the server says.
     module Lifecycle
-      # How PostgreSQL is asked to shut down.
-      SIGNALS = { smart: :TERM, fast: :INT, immediate: :QUIT }.freeze
       # Seconds to start or stop, on a slow and loaded machine.
       PATIENCE = 60
 
-      # @return [Integer, nil] the postmaster's, while it runs
+      # @return [Integer, nil] the server's, while it runs
       def pid
-        @postmaster.pid if running?
+        @server.pid if running?
       end
 
       # @return [Boolean] frozen counts as running
       def running?
-        !@postmaster.nil? && @postmaster.running?
+        !@server.nil? && @server.running?
       end
 
       # The first start: chooses the port.
@@ -29,7 +30,7 @@ module Support
         attempts = 0
         begin
           @port = Port.free
-          File.write(File.join(data, "postgresql.conf"), configuration)
+          configure
           launch
         rescue PortTaken
           retry if (attempts += 1) < 10
@@ -51,14 +52,14 @@ module Support
         end
       end
 
-      # @param mode [:smart, :fast, :immediate]
+      # @param mode [Symbol] one of `signals`
       # @return [self]
       def stop(mode = :fast)
         return self unless running?
 
-        signal = SIGNALS.fetch(mode)
+        signal = signals.fetch(mode)
         thaw
-        @postmaster.signal(signal)
+        @server.signal(signal)
         await("#{name} stopped (#{mode})") { !running? }
         self
       end
@@ -70,12 +71,12 @@ module Support
         Support.now - began
       end
 
-      # Kills the postmaster, as the kernel does when memory runs out, and waits until its children have followed and
+      # Kills the server, as the kernel does when memory runs out, and waits until its children have followed and
       # nobody listens any more.
       #
       # @return [self]
       def kill
-        victim = postmaster!
+        victim = server!
         # It must not fork between the look at its children and its end: orphans are found by nobody.
         halt([victim])
         children = Processes.children(victim.pid)
@@ -85,24 +86,16 @@ module Support
         self
       end
 
-      # Makes a standby a primary of its own.
-      #
-      # @return [self]
-      def promote
-        psql("SELECT pg_promote(true, #{PATIENCE})")
-        await("#{name} left recovery") { psql("SELECT pg_is_in_recovery()") == [["f"]] }
-        self
-      end
-
       private
 
       def launch
-        offset = @log.size
-        @postmaster = @sandbox.spawn(Installation.program("postgres"), "-D", data, log: @log.path, chdir: data)
+        offset = output.size
+        @server = @sandbox.spawn(*command, log: output.path, chdir: data)
         await("#{name} accepts connections") do
-          next true if ready?
+          said = output.raw(offset)
+          next true if ready?(said)
 
-          failed(@log.raw(offset)) unless running?
+          failed(output.raw(offset)) unless running?
         end
         self
       end
@@ -113,27 +106,19 @@ module Support
         raise Error, "#{name} did not start: #{text}"
       end
 
-      # The postmaster says so in its pid file, where pg_ctl looks too. A look costs no connection and no log line.
-      def ready?
-        lines = File.readlines(File.join(data, "postmaster.pid"), chomp: true)
-        lines[0].to_i == @postmaster.pid && lines[7].to_s.strip == "ready"
-      rescue Errno::ENOENT
-        false
-      end
-
-      # Backends that wait for something notice by themselves that the postmaster is gone; frozen and busy ones do not.
+      # Children that wait for something notice by themselves that their server is gone; frozen and busy ones do not.
       def leave_quietly(children)
         Support.wait_until(timeout: 1) { children.none?(&:running?) }
       rescue DeadlineError
         children.each { |child| child.signal(:KILL) }
       end
 
-      def postmaster!
-        running? ? @postmaster : raise(Error, "#{name} does not run")
+      def server!
+        running? ? @server : raise(Error, "#{name} does not run")
       end
 
       def await(what, &condition)
-        Support.wait_until(timeout: PATIENCE, message: -> { "#{what}; its log ends: #{@log.tail}" }, &condition)
+        Support.wait_until(timeout: PATIENCE, message: -> { "#{what}; its log ends: #{output.tail}" }, &condition)
       end
     end
   end

@@ -3,7 +3,7 @@
 require "socket"
 
 module Support
-  module Postgres
+  module Servers
     # A TCP port on the loopback address.
     module Port
       EPHEMERAL = "/proc/sys/net/ipv4/ip_local_port_range"

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module Support
-  module Postgres
+  module Servers
     # Processes by pid, as /proc shows them. The keeper loads this too, so it needs nothing but Ruby.
     module Processes
       # A process, told apart from a later one with the same pid by the time it was started.
@@ -45,16 +45,16 @@ module Support
       # Ends a server at once, be it frozen.
       #
       # @param server [Status]
+      # @param ending [String, Symbol] the signal that does so
       # @return [void]
-      def shut_down(server)
+      def shut_down(server, ending)
         # Its pid may be somebody else's by now.
         return unless server.running?
 
-        # What is frozen takes no signal but SIGKILL, and that one would leave shared memory behind.
+        # What is frozen takes no signal but SIGKILL, and that one would leave PostgreSQL's shared memory behind.
         children(server.pid).each { |child| child.signal(:CONT) }
         server.signal(:CONT)
-        # PostgreSQL's immediate shutdown.
-        server.signal(:QUIT)
+        server.signal(ending)
       end
 
       def all

@@ -1,0 +1,120 @@
+# frozen_string_literal: true
+
+require "mysql2"
+require_relative "../mariadb"
+
+module Support
+  module Dialect
+    # MariaDB by way of mysql2.
+    module Mariadb
+      ITEMS = "CREATE TABLE items (id integer AUTO_INCREMENT PRIMARY KEY, n integer, worker text); " \
+              "CREATE SEQUENCE disguise"
+      EMPTY_ITEMS = "TRUNCATE TABLE items"
+      OWN_PID = "SELECT CONNECTION_ID()"
+      # Something for a session to hold on to, and how it says that it does.
+      LINGER = "SELECT GET_LOCK('orders', 5)"
+      LINGERS = "SELECT IS_USED_LOCK('orders') = CONNECTION_ID()"
+      # A write that ActiveRecord does not take for one.
+      WRITE_IN_DISGUISE = "SELECT NEXTVAL(disguise)"
+      # What the server's log says of a statement, and of a client that says goodbye.
+      STATEMENT = /\t *\d+ (?:Query|Quit|Prepare|Execute)\t?/
+      # What a connection says of itself that its server ends.
+      ENDED = /Lost connection|Server has gone away|not connected/
+
+      # A session's own limits, in the server's words. Where it knows whole seconds only, none at all would be 0.
+      LIMIT_LOCKS = "SET SESSION innodb_lock_wait_timeout = 0"
+      LIMIT_IDLING = "SET SESSION wait_timeout = 1"
+      LIMIT_TRANSACTIONS = "SET SESSION idle_transaction_timeout = 1"
+      # What poolkeeper reads in the error after the server has made use of them: MariaDB hangs up without a word.
+      EXPIRED = :dead
+
+      # For scripts, which know nothing of the suite.
+      TERMINATE = <<~RUBY
+        require "mysql2"
+        def terminate(config = eval(ENV.fetch("DATABASE")))
+          config = config.transform_keys(&:to_sym)
+          client = Mysql2::Client.new(config.slice(:host, :port, :database, :username))
+          others = "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND user = '\#{config[:username]}'"
+          client.query(others).each { |row| client.query("KILL CONNECTION \#{row["id"]}") }
+          wait_until(message: "the connections are gone") { client.query(others).none? }
+          client.close
+        end
+      RUBY
+      DEAD = 'Mysql2::Error::ConnectionError.new("Lost connection to server during query", nil, 2013, "HY000")'
+
+      module_function
+
+      def start(**options)
+        Support::Mariadb.start(**options)
+      end
+
+      # The driver's class of errors for a connection that is gone.
+      def dead_class
+        Mysql2::Error::ConnectionError
+      end
+
+      # @return [Exception] as the driver raises it on a connection that is gone
+      def dead
+        Mysql2::Error::ConnectionError.new("Lost connection to server during query", nil, 2013, "HY000")
+      end
+
+      # @return [Exception] as the driver raises it where the server allows no more connections
+      def full
+        Mysql2::Error.new("Too many connections", nil, 1040, "08004")
+      end
+
+      # @return [Exception] as ActiveRecord raises it where nobody listens
+      def refused
+        ::ActiveRecord::ConnectionNotEstablished.new("Can't connect to server on '127.0.0.1' (115)")
+      end
+
+      # @return [String] gives the application a password, or takes it away
+      def password(password)
+        # Not for the standby, which would follow at its own time.
+        "SET SESSION sql_log_bin = OFF; ALTER USER #{Support::Mariadb::ROLE} IDENTIFIED BY '#{password}'"
+      end
+
+      # @return [String] ends a statement, and not its connection
+      def cancel(pid)
+        "KILL QUERY #{pid}"
+      end
+
+      # @return [String] ends a connection
+      def kill(pid)
+        "KILL CONNECTION #{pid}"
+      end
+
+      # @return [String] a session's own limit
+      def limit_statements(seconds)
+        "SET SESSION max_statement_time = #{seconds}"
+      end
+
+      # Runs a block while the application gets no more connections.
+      def crowded(node)
+        limit = node.sql("SELECT @@max_connections")[0][0]
+        # As few as the server can be told to allow.
+        node.sql("SET GLOBAL max_connections = 10")
+        crowd = Array.new(10 - clients_of(node)) { Mysql2::Client.new(node.config.except(:adapter)) }
+        yield
+      ensure
+        crowd&.each(&:close)
+        node.sql("SET GLOBAL max_connections = #{limit}")
+      end
+
+      def clients_of(node)
+        node.sql("SELECT count(*) FROM information_schema.processlist WHERE id <> CONNECTION_ID()")[0][0].to_i
+      end
+
+      # @return [String] a statement of so many seconds that answers 1
+      def sleep(seconds)
+        "SELECT 1 FROM (SELECT SLEEP(#{seconds})) AS slept"
+      end
+
+      # @return [Integer] how many connections of the application the observer's client counts
+      def clients(observer)
+        sql = "SELECT count(*) FROM information_schema.processlist WHERE user = '#{Support::Mariadb::ROLE}'"
+        observer.query(sql).first.first.to_i
+      end
+    end
+  end
+end

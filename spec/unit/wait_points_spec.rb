@@ -1,0 +1,56 @@
+# frozen_string_literal: true
+
+require "spec_helper"
+require_relative "../support/wait_points"
+
+# Looks for everything that can wait, so that no place is without its interrupts (spec/integration/interrupts_spec.rb).
+RSpec.describe "The list of the places where poolkeeper waits" do
+  root = File.expand_path("../..", __dir__)
+
+  # What can wait in Ruby: threads, queues, locks, time, sockets; what takes a pool's lock; what talks to a server; and
+  # code of the application's that runs on a thread of ours.
+  ruby = /
+    \.(?:join|pop|value|lock|synchronize|mon_enter|mon_synchronize|wait\w*|read|gets)\b(?!\(") |
+    \.(?:connections|stat|num_waiting_in_queue|checkout|checkin|release_connection|remove|reap|flush)\b |
+    \.(?:(?:disconnect|reconnect|verify|reset|flush)!|active\?|(?:select|exec|rollback)_\w+|execute\b) |
+    \b(?:sleep|_next)\(|\bIO\.|\bThread\.new\b |
+    subscriber\.call|logger&\.
+  /x
+  # ... and in Rust.
+  rust = /rb_nogvl|rb_thread_call_without_gvl|gvl::wait\(|\bpoll\(|epoll::wait\(|block_on|sleep\(|Condvar|\.recv\(|\.join\(\)/
+
+  # What looks the same and is not.
+  harmless = /\.keys\.join/
+
+  # @return [Array<String>] "file#method" of each line that can wait
+  def self.found(root, pattern, files, method, harmless, ignore)
+    Dir[File.join(root, files)].flat_map do |path|
+      current = nil
+      # A test of Rust's waits for whatever it likes.
+      File.read(path).split("#[cfg(test)]").first.lines.filter_map do |line|
+        code = line.sub(ignore, "")
+        current = code[method, 1] || current
+        next if code.match?(method) && !code.match?(/=\s/)
+
+        "#{path.delete_prefix("#{root}/")}##{current}" if code.match?(pattern) && !code.match?(harmless)
+      end
+    end.uniq
+  end
+
+  found = self.found(root, ruby, "lib/**/*.rb", /^\s*def (?:self\.)?([\w?!]+)/, harmless, /^\s*#.*|\s# .*/) +
+          self.found(root, rust, "ext/*/src/**/*.rs", /^\s*(?:pub(?:\([^)]*\))? )?(?:unsafe )?(?:extern "C" )?fn (\w+)/,
+                     /\A\s*use /, %r{^\s*//.*})
+  listed = Support::WaitPoints.all.flat_map(&:at).uniq + Support::WaitPoints::NEVER.keys
+
+  found.each do |place|
+    it "has #{place}" do
+      expect(listed).to include(place)
+    end
+  end
+
+  it "has no place that is gone" do
+    # What waits may be below a method that is named to tell two ways from each other.
+    ways = ["lib/poolkeeper.rb#wrap"]
+    expect(listed - found - ways).to eq([])
+  end
+end
