@@ -278,10 +278,12 @@ RSpec.describe "A fork", :database, :forks do
       end
       # Subscriptions last, and other examples leak too.
       once = [true]
-      Poolkeeper.events.subscribe("connection.leaked") { said << forked(&evicting) if once.pop }
+      Poolkeeper.events.subscribe("connection.leaked") { said << error_or_value { forked(&evicting) } if once.pop }
       on_thread { hold.begin_transaction && Poolkeeper.release }
 
-      expect(said.pop).to eq([1, 1])
+      value = said.pop
+      value.is_a?(Exception) ? raise(value) : expect(value).to(eq([1, 1]))
+
       primary.terminate(idle_pids)
       # One of them was replaced when it leaked.
       wait_until(message: "evicted in the parent") { counts[:evicted] == 2 }

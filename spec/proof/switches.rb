@@ -125,6 +125,18 @@ module Switches
       replace(Poolkeeper::Log, :rescued) { |_doing, _error| nil }
     end
 
+    def parting
+      replace(Poolkeeper::Sockets, :_part) { |*| false }
+    end
+
+    def strays
+      replace(Poolkeeper::ForkHook, :stray) { nil }
+    end
+
+    def forgotten_thread
+      replace(Poolkeeper::Background, :forked) { |**| nil }
+    end
+
     def replace(owner, name, of: :singleton, &body)
       target = of == :instance ? owner : owner.singleton_class
       visibility = target.private_method_defined?(name) ? :private : :public
