@@ -38,7 +38,8 @@ module Poolkeeper
           # Not `error.nil?`: whatever it is, it need not answer.
           next if fault.nil? && !nil.equal?(error)
 
-          pools, condemned, dropped = Observed.start ? repair(fault, error) : [[], 0, 0]
+          news = told_before?(error) ? nil : fault
+          pools, condemned, dropped = Observed.start ? repair(news, error) : [[], 0, 0]
           Verification.new(fault: fault, pools: pools, condemned: condemned, dropped: dropped, seconds: now - started)
         end
       end
@@ -92,6 +93,14 @@ module Poolkeeper
         raise release.interrupt if release&.interrupt
 
         count
+      end
+
+      # One failure may be told several times: by Karafka, and by two listeners. What has taken the connection's place
+      # since the first time is not to blame.
+      def told_before?(error)
+        before = Thread.current[:poolkeeper_error] == error.__id__
+        Thread.current[:poolkeeper_error] = error.__id__
+        before
       end
 
       def repair(fault, error)

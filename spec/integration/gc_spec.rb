@@ -14,7 +14,6 @@ RSpec.describe "The garbage collector", :scripts do
       "Core._look" => [[]],
       "Core._want_watch" => [[false], [true]],
       "Core._sizes" => [[]],
-      "Core._panic" => [[]],
       "Fault._classify" => [[[link] * 3], [[]], [nil], [[[broken, broken[0], nil, broken[1], nil, 1]]], [[nil, 1, :x]]],
       "Fault._interest" => [[link[0]], [[nil, 1]], [broken]],
       "Incidents._fault" => [[:dead, 1, 7], [:demoted, nil, 7], [:unreachable, 1, 8], [:nonsense, 1, 7], ["dead", 1, 7]],
@@ -33,6 +32,8 @@ RSpec.describe "The garbage collector", :scripts do
       "Mirror._job" => [[7, *job], [7, nil, nil], [7, broken[1], 1]],
       "Mirror._begin" => [[7]],
       "Mirror._seed" => [[2, 8]],
+      "Mirror._found_with" => [[2, 8], [99, 8]],
+      "Mirror._missed" => [[1, 7], [99, 8]],
       "Mirror._lease_ended" => [[2]],
       "Mirror._newest" => [[]],
       "Mirror._retain" => [[0, [1, 2]], [9, [1]], [9, [nil]]],
@@ -172,8 +173,10 @@ RSpec.describe "The garbage collector", :scripts do
         numbers = -> { pool.connections.map { |adapter| adapters.number(adapter) } }
         mine = [hold, *Array.new(2) { pool.checkout }]
         pids = mine.map { |adapter| backend_of(adapter) }
-        others = Thread.new { hold.select_value("SELECT 1") && Thread.stop || Poolkeeper.release }
-        wait_until { others.stop? }
+        held = Queue.new
+        go_on = Queue.new
+        others = Thread.new { (held << hold.select_value("SELECT 1")) && go_on.pop && Poolkeeper.release }
+        held.pop
         pool.checkin(pool.checkout.tap { |adapter| adapter.select_value("SELECT 1") })
         before = numbers.call
         compact
@@ -181,7 +184,7 @@ RSpec.describe "The garbage collector", :scripts do
         same = numbers.call == before && mine.map { |adapter| backend_of(adapter) } == pids
         released = Poolkeeper.release
         compact
-        others.run
+        go_on << true
         found = others.value
         idle = pool.connections.count { |adapter| !adapter.in_use? }
         terminate

@@ -125,6 +125,14 @@ module Switches
       replace(Poolkeeper::Log, :rescued) { |_doing, _error| nil }
     end
 
+    def told_before
+      replace(Poolkeeper::Handler, :told_before?) { |_| false }
+    end
+
+    def close_idle
+      replace(Poolkeeper::Handler, :close_idle) { 0 }
+    end
+
     def parting
       replace(Poolkeeper::Sockets, :_part) { |*| false }
     end
