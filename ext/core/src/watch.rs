@@ -112,7 +112,10 @@ mod linux {
             if follower == NONE {
                 return;
             }
-            for descriptor in runtime_of(follower).into_iter().chain([follower, self.epoll.as_raw_fd()]) {
+            for descriptor in runtime_of(follower)
+                .into_iter()
+                .chain([follower, self.epoll.as_raw_fd()])
+            {
                 // SAFETY: these belong to the watch and to its runtime, which were leaked: nobody else closes them.
                 drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
             }
@@ -134,7 +137,11 @@ mod linux {
             let watched = watched_by(descriptor);
             if watched.contains(&follower) {
                 found.push(descriptor);
-                found.extend(watched.into_iter().filter(|number| leads_to(*number, "anon_inode:[eventfd]")));
+                found.extend(
+                    watched
+                        .into_iter()
+                        .filter(|number| leads_to(*number, "anon_inode:[eventfd]")),
+                );
             }
         }
         found.sort_unstable();
