@@ -10,15 +10,8 @@ task proof: :compile do
   require_relative "../spec/proof/table"
   families = ENV.fetch("POOLKEEPER_DATABASE", "postgresql mariadb").split
   proofs = families.map { |family| Proof::Run.new(family) }
-  wrong = proofs.sum do |proof|
-    proof.rows.count do |row|
-      proven, said = proof.call(row)
-      puts format("%<mark>-6s %<invariant>-50s on: %<on>-11s off: %<off>s",
-                  mark: proven ? "ok" : "WRONG", invariant: row.invariant, on: proof.family, off: row.off)
-      puts said.gsub(/^/, "       ") unless proven
-      !proven
-    end
-  end
+  # Each family on a thread of its own: most of a row's time is the start of a process.
+  wrong = proofs.map { |proof| Thread.new { proof.wrong } }.sum(&:value)
   all = proofs.sum { |proof| proof.rows.size }
   abort "#{wrong} of #{all} rows prove nothing" if wrong.positive?
   puts "#{all} passed, 0 failed"
@@ -27,6 +20,7 @@ end
 module Proof
   # The rows on one family of servers: each example passes as it is, and fails as expected with its mechanism off.
   class Run
+    # @return [String] "postgresql" or "mariadb"
     attr_reader :family
 
     def initialize(family)
@@ -35,6 +29,18 @@ module Proof
 
     def rows
       TABLE.select { |row| row.on?(family.to_sym) }
+    end
+
+    # Says of each row what came of it, and answers how many prove nothing.
+    def wrong
+      rows.count do |row|
+        proven, said = call(row)
+        line = format("%<mark>-6s %<invariant>-50s on: %<on>-11s off: %<off>s",
+                      mark: proven ? "ok" : "WRONG", invariant: row.invariant, on: family, off: row.off)
+        # In one piece, for the other family's lines come in between.
+        $stdout.write("#{[line, *(said.gsub(/^/, "       ") unless proven)].join("\n")}\n")
+        !proven
+      end
     end
 
     def call(row)
