@@ -46,9 +46,8 @@ RSpec.describe "A wait", :database do
   end
 
   def wait_for_wait(point, thread)
-    wait_until(message: -> { "it waits in #{point.at}, and not in #{victim(point, thread)&.backtrace&.grep(/poolkeeper/)}" }) do
-      waiting?(point, thread)
-    end
+    where = -> { victim(point, thread)&.backtrace&.grep(/poolkeeper/) }
+    wait_until(message: -> { "it waits in #{point.at}, and not in #{where.call}" }) { waiting?(point, thread) }
     victim(point, thread)
   end
 
@@ -92,6 +91,11 @@ RSpec.describe "A wait", :database do
     wait_until(message: -> { "no connection beside the pool's: #{primary.backends}" }) do
       primary.backends.size == writing_pool.connections.size
     end
+    expect_evictions
+    expect_no_frame_left
+  end
+
+  def expect_evictions
     # A socket that was not watched when it was first seen never is.
     Poolkeeper.configure { |config| config.watch = true }
     writing_pool.disconnect!
@@ -99,7 +103,6 @@ RSpec.describe "A wait", :database do
     primary.terminate(:all)
     Poolkeeper::Background.ensure_running
     wait_until(message: -> { "evicted: #{writing_pool.connections.size}" }) { writing_pool.connections.empty? }
-    expect_no_frame_left
   end
 
   # In the library that counts them; one is the poolkeeper thread's own.
@@ -113,7 +116,8 @@ RSpec.describe "A wait", :database do
     return expect_told(point, kind, victim) if point.who == :poolkeeper
 
     thread.join(5)
-    expected = point.who == :attempt ? Poolkeeper::ConnectionError : { timeout: Timeout::Error, raise: Support::Interrupts::Raised }[kind]
+    expected = { timeout: Timeout::Error, raise: Support::Interrupts::Raised }[kind]
+    expected = Poolkeeper::ConnectionError if point.who == :attempt
     expect([thread.alive?, thread[:outcome]]).to eq([false, expected && [:raised, expected]])
   end
 
@@ -136,7 +140,8 @@ RSpec.describe "A wait", :database do
         it "is #{point.held ? "followed" : "ended"} by #{words}, and nothing is lost" do
           due = Queue.new
           act = instance_exec(&point.reach)
-          thread = act && application { kind == :timeout && point.who == :application ? with_timeout(due) { act.call } : act.call }
+          timed = kind == :timeout && point.who == :application
+          thread = act && application { timed ? with_timeout(due, &act) : act.call }
           victim = wait_for_wait(point, thread)
 
           strike(kind, victim, due)
@@ -144,7 +149,9 @@ RSpec.describe "A wait", :database do
             wait_until(message: "it is held back") { victim.pending_interrupt? }
             expect(waiting?(point, thread)).to be(true)
           else
-            wait_until(message: -> { "the wait ends: #{victim.backtrace}" }) { !victim.alive? || !asleep_in?(victim, methods_of(point)) || thread.nil? }
+            wait_until(message: -> { "the wait ends: #{victim.backtrace}" }) do
+              !victim.alive? || !asleep_in?(victim, methods_of(point)) || thread.nil?
+            end
             expect_interrupted(point, kind, victim, thread)
           end
           open_gates
@@ -177,7 +184,8 @@ RSpec.describe "A wait", :database do
           main ? order << :done : watcher.join
         end
         watcher.value
-        expect(Array.new(order.size) { order.pop }.first(4)).to eq([:waiting, :handled, :still_waiting, *(:done if main)])
+        happened = Array.new(order.size) { order.pop }
+        expect(happened.first(4)).to eq([:waiting, :handled, :still_waiting, *(:done if main)])
         thread.join(5) unless thread == Thread.main
         expect_nothing_lost
       end

@@ -83,11 +83,13 @@ module Switches
       end
     end
 
-    # What stands for libpq's "active" with mysql2.
-    def under_way
-      active = Poolkeeper::Observed::Driver::ACTIVE
-      original = Poolkeeper::Observed::Driver.method(:state)
-      replace(Poolkeeper::Observed::Driver, :state) { |adapter| original.call(adapter).then { _1 unless _1 == active } }
+    # What stands for libpq's transaction state with mysql2.
+    def mysql_state
+      replace(Poolkeeper::Observed::Driver, :state) do |adapter|
+        raw = adapter.instance_variable_get(@variable)
+        raw.transaction_status if raw.respond_to?(:transaction_status)
+      end
+      replace(Poolkeeper::Observed::Driver, :lost?) { |adapter| state(adapter) == Poolkeeper::Observed::Driver::LOST }
       replace(Poolkeeper::Observed::Driver, :fine?) { |_| true }
     end
 

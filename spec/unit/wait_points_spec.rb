@@ -17,13 +17,16 @@ RSpec.describe "The list of the places where poolkeeper waits" do
     subscriber\.call|logger&\.
   /x
   # ... and in Rust.
-  rust = /rb_nogvl|rb_thread_call_without_gvl|gvl::wait\(|\bpoll\(|epoll::wait\(|block_on|sleep\(|Condvar|\.recv\(|\.join\(\)/
+  rust = /
+    rb_nogvl | rb_thread_call_without_gvl | gvl::wait\( | \bpoll\( | epoll::wait\( | block_on | sleep\( | Condvar |
+    \.recv\( | \.join\(\)
+  /x
 
   # What looks the same and is not.
-  harmless = /\.keys\.join/
+  harmless = /\.keys\.join|\A\s*use /
 
   # @return [Array<String>] "file#method" of each line that can wait
-  def self.found(root, pattern, files, method, harmless, ignore)
+  found_in = lambda do |pattern, files, method, ignore|
     Dir[File.join(root, files)].flat_map do |path|
       current = nil
       # A test of Rust's waits for whatever it likes.
@@ -37,9 +40,9 @@ RSpec.describe "The list of the places where poolkeeper waits" do
     end.uniq
   end
 
-  found = self.found(root, ruby, "lib/**/*.rb", /^\s*def (?:self\.)?([\w?!]+)/, harmless, /^\s*#.*|\s# .*/) +
-          self.found(root, rust, "ext/*/src/**/*.rs", /^\s*(?:pub(?:\([^)]*\))? )?(?:unsafe )?(?:extern "C" )?fn (\w+)/,
-                     /\A\s*use /, %r{^\s*//.*})
+  found = found_in.call(ruby, "lib/**/*.rb", /^\s*def (?:self\.)?([\w?!]+)/, /^\s*#.*|\s# .*/) +
+          found_in.call(rust, "ext/*/src/**/*.rs",
+                        /^\s*(?:pub(?:\([^)]*\))? )?(?:unsafe )?(?:extern "C" )?fn (\w+)/, %r{^\s*//.*})
   listed = Support::WaitPoints.all.flat_map(&:at).uniq + Support::WaitPoints::NEVER.keys
 
   found.each do |place|

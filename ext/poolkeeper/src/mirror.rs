@@ -156,8 +156,8 @@ fn lease_ended(ruby: &Ruby, connection: u64) -> Result<(), Error> {
     })
 }
 
-/// A walk has found the connection with this owner, or with none (nil), under its pool's lock.
-fn found_with(ruby: &Ruby, connection: u64, owner: Option<u64>) -> Result<(), Error> {
+/// A walk has found the connection with this owner, under its pool's lock.
+fn found_with(ruby: &Ruby, connection: u64, owner: u64) -> Result<(), Error> {
     guarded(ruby, || {
         process::current().mirror(|mirror| mirror.found_with(connection, owner));
         Ok(())

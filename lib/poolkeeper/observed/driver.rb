@@ -61,8 +61,11 @@ module Poolkeeper
         def state(adapter)
           raw = adapter.instance_variable_get(@variable)
           return raw.transaction_status if raw.respond_to?(:transaction_status)
+          return unless mysql?(raw)
+          # Before 7.1 `disconnect!` leaves the client that it has closed where it was; each checkout asks the server.
+          return (LOST if @lazy) if raw.closed?
 
-          ACTIVE if mysql?(raw) && busy?(raw)
+          ACTIVE if busy?(raw)
         rescue Closed
           nil
         end
@@ -73,9 +76,9 @@ module Poolkeeper
           mysql?(raw) ? raw.closed? : state(adapter) == LOST
         end
 
-        # Whether a driver that has no transaction state has nothing under way.
+        # Whether a driver that has no transaction state knows of nothing that speaks against its connection.
         def fine?(raw)
-          !mysql?(raw) || !busy?(raw)
+          !mysql?(raw) || !(raw.closed? || busy?(raw))
         end
 
         # Whether the database lives in this process (SQLite). There is no server that could be dead, and a database in
@@ -99,7 +102,8 @@ module Poolkeeper
         private
 
         # Whether a query is under way. The client refers to the thread (later the fiber) that waits for its answer, and
-        # says so to nobody; a killed thread stays there for ever, and with it every later query is refused.
+        # says so to nobody. In 0.5.3 (not in 0.5.7) a killed thread stays there for ever, and every later query is
+        # refused.
         def busy?(client)
           ObjectSpace.reachable_objects_from(client).any? do |object|
             Thread === object || Fiber === object # rubocop:disable Style/CaseEquality -- some are not whole objects

@@ -24,14 +24,16 @@ module Poolkeeper
           end
         end
 
-        # Forgets leases that have ended, and connections and pools that have gone, without a word.
+        # Forgets leases that have ended, and connections and pools that have gone, without a word; looks at idle
+        # connections as if they had just come back, for an interrupt in a checkin leaves one that has not been seen.
         def tidy
           newest = Mirror._newest
           known = Pools.numbers
           connections = []
           pools = each_connection do |adapter, number|
             connections << number
-            Mirror._found_with(number, adapter.owner&.object_id)
+            owner = adapter.owner
+            owner ? Mirror._found_with(number, owner.object_id) : Mirror._checkin(number, Driver.descriptor(adapter))
             yield adapter, number if block_given?
           end
           Mirror._retain(newest, connections)

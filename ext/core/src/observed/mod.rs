@@ -299,9 +299,9 @@ impl Mirror {
         }
     }
 
-    /// A walk has found a connection with this owner, or with none: another one's lease has ended without a word.
-    pub fn found_with(&mut self, connection: u64, owner: Option<OwnerId>) {
-        if self.lease(connection).is_some_and(|lease| Some(lease.owner) != owner) {
+    /// A walk has found a connection with this owner: another one's lease has ended without a word.
+    pub fn found_with(&mut self, connection: u64, owner: OwnerId) {
+        if self.lease(connection).is_some_and(|lease| lease.owner != owner) {
             self.lease_ended(connection);
         }
     }
