@@ -61,7 +61,11 @@ module Poolkeeper
 
       # Starts the thread unless it runs.
       def ensure_running
-        return if @thread&.alive? || @alone
+        return if @thread&.alive?
+
+        # Whether a child that was forked in C may have one is not to be found out by the thread itself.
+        ForkHook.look("looking for a fork")
+        return if @alone
 
         # In one piece: an interrupt that came between the lock and the `ensure` would leave it locked for ever.
         Thread.handle_interrupt(Object => :never) do

@@ -18,6 +18,15 @@ module Poolkeeper
       super.tap { ForkHook.child }
     end
 
+    # Up to 7.0 ActiveRecord looks at the pid when a pool is asked for, and forgets its drivers in a child. The sockets
+    # of some stay open until they are collected, so they are parted from before that.
+    module Tracker
+      def check!
+        ForkHook.look("looking for a fork")
+        super
+      end
+    end
+
     class << self
       # Starts clean; harmless when called again, and in a process that has not forked.
       #
@@ -48,9 +57,18 @@ module Poolkeeper
         Handler.call("looking at sockets before a fork", []) { Observed::Adapters.sockets }
       end
 
-      # A child that ends without having come here would have its drivers say goodbye over the parent's sockets.
-      def look_at_exit
-        @look_at_exit ||= at_exit { Handler.call("looking for a fork at exit", nil) { Core._look } } && true
+      # Has the core look for a fork before others do what would harm the parent. A child that ended without it would
+      # have its drivers say goodbye over the parent's sockets.
+      def follow
+        tracker = ::ActiveSupport::ForkTracker
+        tracker.singleton_class.prepend(Tracker) if tracker.respond_to?(:check!)
+        @at_exit ||= at_exit { look("looking for a fork at exit") } && true
+      end
+
+      def look(doing)
+        Core._look
+      rescue InternalError => e
+        Log.rescued(doing, e)
       end
 
       private

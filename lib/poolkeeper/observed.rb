@@ -43,7 +43,7 @@ module Poolkeeper
         Refusal.follow(::ActiveRecord::ConnectionAdapters::ConnectionPool)
         adapter.prepend(Farewell)
         learn_leases(adapter)
-        ForkHook.look_at_exit
+        ForkHook.follow
         Background.ensure_running
         # Where this fails, as in a handler of signals that may take no lock, the next call begins again.
         Walk.seed

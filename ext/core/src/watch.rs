@@ -112,10 +112,9 @@ mod linux {
             if follower == NONE {
                 return;
             }
-            for descriptor in runtime_of(follower)
-                .into_iter()
-                .chain([follower, self.epoll.as_raw_fd()])
-            {
+            let mut descriptors = runtime_of(follower);
+            descriptors.extend([follower, self.epoll.as_raw_fd()]);
+            for descriptor in descriptors {
                 // SAFETY: these belong to the watch and to its runtime, which were leaked: nobody else closes them.
                 drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
             }
@@ -136,12 +135,9 @@ mod linux {
             }
             let watched = watched_by(descriptor);
             if watched.contains(&follower) {
+                let wake_ups = watched.into_iter();
+                found.extend(wake_ups.filter(|number| leads_to(*number, "anon_inode:[eventfd]")));
                 found.push(descriptor);
-                found.extend(
-                    watched
-                        .into_iter()
-                        .filter(|number| leads_to(*number, "anon_inode:[eventfd]")),
-                );
             }
         }
         found.sort_unstable();
