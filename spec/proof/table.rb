@@ -84,6 +84,13 @@ module Proof
     ["13 a connection limit reached", "exclusions", "integration/verify_spec", "where the server is only full",
      /overloaded/],
     ["13 an exhausted pool", "exclusions", "integration/verify_spec", "where the pool is exhausted",
-     /expected: nil|expected nil|to be nil/]
+     /expected: nil|expected nil|to be nil/],
+    ["2 random operations: nothing is held", "release", "properties/stateful_spec", "in a short walk", /were to stay/],
+    ["9 random operations: what an interrupt cut off", "walk", "properties/stateful_spec", "in a short walk",
+     /leases that nobody announced stay after a walk/],
+    ["3 random operations: nothing is left open", "discard", "properties/stateful_spec", "in a short walk",
+     /given back in the middle of a transaction/],
+    ["3 random operations: nothing open is lent", "check_at_checkout", "properties/stateful_spec", "in a short walk",
+     /handed out (with \d+|in a) transaction/]
   ].map { |row| Row.new(*row) }.freeze
 end

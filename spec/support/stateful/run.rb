@@ -1,0 +1,111 @@
+# frozen_string_literal: true
+
+require_relative "../log"
+
+module Support
+  module Stateful
+    # One run: so many steps with one seed, then everything is put away and counted.
+    class Run
+      OPERATIONS = [Operations::Leases, Operations::Transactions, Operations::Pinning, Operations::Pools,
+                    Operations::Faults, Operations::Interrupts, Operations::Process].flat_map(&:operations).freeze
+      # After this share of the steps, and so many at least, everything has been loaded and grown that will be.
+      WARM_UP = 0.2
+      LEAST_WARM_UP = 200
+
+      # @param seed [Integer]
+      # @param steps [Integer]
+      def initialize(seed, steps)
+        @seed = seed
+        @steps = steps
+        @history = History.new
+        @messages = Messages.new
+        Poolkeeper.configure { |config| config.logger = @messages }
+        @operations = OPERATIONS.select(&:there?)
+        @tally = Tally.new(@operations)
+        @began = Support.now
+      end
+
+      # @raise [Violation] with all that it takes to play it again
+      def call
+        Async.prepare
+        @world = World.new
+        @check = Check.new(@world, @messages)
+        @watchdog = Watchdog.new { place }
+        warm_up = (@steps * WARM_UP).floor.clamp(LEAST_WARM_UP, nil)
+        walk(1..warm_up)
+        before = rest
+        @world.populate
+        walk(warm_up + 1..@steps)
+        finish(before)
+      rescue StandardError => e
+        raise Violation, ["#{e.class}: #{e.message}", *@messages.take, place, *Array(e.backtrace).first(15)].join("\n")
+      end
+
+      private
+
+      def walk(steps)
+        steps.each do |step|
+          @step = step
+          @watchdog.feed
+          take(step)
+        end
+      end
+
+      def take(step)
+        draw = Draw.new(@seed, step)
+        candidates = @operations.dup
+        until candidates.empty?
+          operation = draw.weighted(candidates)
+          turn = Turn.new(@world, draw)
+          ending = catch(:impossible) { attempt(operation, turn) }
+          return if ending
+
+          candidates.delete(operation)
+        end
+      end
+
+      # @return [Symbol] how it ended
+      def attempt(operation, turn)
+        began = Support.now
+        ending = operation.call(turn)
+        took = Support.now - began
+        @check.call(operation, turn)
+        @tally.add(operation, ending, took)
+        ending
+      ensure
+        remember(operation, turn, ending) if ending || $ERROR_INFO
+      end
+
+      def remember(operation, turn, ending)
+        @history.add("#{@step} #{operation.name} (#{turn.notes.join(", ")}) #{ending || "FAILED"}")
+      end
+
+      # Nobody holds anything, and nothing is kept.
+      def rest
+        @world.clear
+        Async.wait if Async.there?
+        GC.compact if GC.respond_to?(:compact)
+        Resources.still
+      end
+
+      def finish(before)
+        rest
+        after = Resources.settle(before)
+        @world.written.check
+        @tally.check(@steps)
+        report(before, after)
+      end
+
+      def report(before, after)
+        puts "seed #{@seed}, #{@steps} steps, ActiveRecord #{ActiveRecord.version}, " \
+             "#{(Support.now - @began).round} s", @tally.to_s(@steps), "counted: #{@check.totals}",
+             "at the start: #{before}", "at the end:   #{after}"
+      end
+
+      def place
+        "seed #{@seed}, step #{@step} of #{@steps}, ActiveRecord #{ActiveRecord.version}\nthe last of them:\n" \
+          "#{@history}\nagain: rake properties SEED=#{@seed} STEPS=#{@step}"
+      end
+    end
+  end
+end

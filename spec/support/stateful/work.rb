@@ -1,0 +1,103 @@
+# frozen_string_literal: true
+
+module Support
+  module Stateful
+    # Work that is going to be interrupted, nobody knows where. A connection is given back by Poolkeeper alone: what an
+    # interrupt does to ActiveRecord's own checkin is ActiveRecord's. And nothing has to connect: where PG.connect is
+    # interrupted, pg keeps the socket for ever.
+    class Work
+      ROUNDS = 50
+
+      def initialize(turn, owner)
+        @world = turn.world
+        @owner = owner
+        @turn = turn
+        @spot = turn.spot(turn.need(connected))
+        @slow = turn.draw.chance?(0.3)
+        @kinds = Array.new(4) { turn.draw.pick(%i[hold hold checkout transaction]) }
+      end
+
+      # On the owner's thread.
+      def call
+        ROUNDS.times { |round| one(@kinds[round % @kinds.size]) }
+      rescue Expected
+        # The pool is full, or what it holds is dead: there is nothing to interrupt any more.
+        nil
+      end
+
+      # Once it is over: what the interrupt may have done is taken into account.
+      def interrupted
+        thread = @owner.thread
+        left = @world.connections.select { |connection| connection.owner.equal?(thread) }
+        left.each { |connection| @world.wound(connection.adapter) }
+        @world.reasons[:left_open] += 2 + left.size
+        left.each { |connection| note_checkout(connection) }
+        return unless @owner.phase == :taking
+
+        @turn.cut(thread)
+        excuse_lost
+      end
+
+      private
+
+      # @return [Array, nil] the pools with idle connections that are all open and fit for use
+      def connected
+        idle = @world.connections.reject(&:leased?)
+        spots = World::SPOTS.select do |spot|
+          there = idle.select { |connection| connection.spot == spot }.map(&:adapter)
+          there.any? && !@world.pins.include?(spot) && there.all? { |adapter| open?(adapter) && @world.clean?(adapter) }
+        end
+        spots if spots.any?
+      end
+
+      def open?(adapter)
+        !Sockets.closing?(@world.driver.socket(adapter))
+      end
+
+      def one(kind)
+        @owner.phase = :taking
+        adapter = take(kind)
+        @owner.phase = :using
+        use(adapter, kind)
+        @owner.phase = :releasing
+        @turn.release
+      end
+
+      # What it holds already may be dead, or in a transaction.
+      def take(kind)
+        held = @world.pool(@spot).active_connection?
+        raise Expected, :dead if held && !@world.clean?(held)
+
+        kind == :checkout ? @world.pool(@spot).checkout : @world.hold(role: @spot.first, shard: @spot.last)
+      rescue ActiveRecord::ConnectionTimeoutError
+        raise Expected, :exhausted
+      end
+
+      def use(adapter, kind)
+        if kind == :transaction && @spot.first == :writing
+          @world.at(@spot) { Models::Item.transaction { @world.written.try } }
+        else
+          adapter.select_value(@slow ? @world.driver.sleep(0.002) : "SELECT 1")
+        end
+      rescue ActiveRecord::ActiveRecordError
+        raise unless @world.wounded?(adapter)
+
+        raise Expected, :dead
+      end
+
+      # Nobody has what an interrupt has left, but it was taken in this piece of work.
+      def note_checkout(connection)
+        kept = Walk.kept(connection.pool, @owner.thread).equal?(connection.adapter)
+        @owner.taken[connection.adapter] ||= @owner.era unless kept
+      end
+
+      # Popped from its pool's queue, and not leased yet: ActiveRecord has lost that slot.
+      def excuse_lost
+        Walk.pools(@world).each do |pool|
+          idle = pool.connections.reject(&:leased?).map(&:adapter)
+          idle.reject { |adapter| pool.queue.include?(adapter) }.each { |adapter| @world.lost[adapter] = true }
+        end
+      end
+    end
+  end
+end
