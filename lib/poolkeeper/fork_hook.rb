@@ -62,7 +62,10 @@ module Poolkeeper
       def follow
         tracker = ::ActiveSupport::ForkTracker
         tracker.singleton_class.prepend(Tracker) if tracker.respond_to?(:check!)
-        @at_exit ||= at_exit { look("looking for a fork at exit") } && true
+        return if @following
+
+        at_exit { look("looking for a fork at exit") }
+        @following = true
       end
 
       def look(doing)
