@@ -25,7 +25,11 @@ module Poolkeeper
         conclude(attempt.join((deadline - now).clamp(0, LONGEST)) && attempt.value)
       ensure
         # Also where the caller was interrupted: an attempt that lives on would keep its connection.
-        sever(attempt) if attempt&.alive?
+        begin
+          severed = sever(attempt)
+        ensure
+          sever(attempt) unless severed
+        end
       end
 
       private
@@ -51,6 +55,8 @@ module Poolkeeper
         @adapter.select_value("SELECT 1")
         true
       ensure
+        # An interrupt in the checkout may leave us a connection that it has not given us.
+        @adapter ||= leased_to(Owner.context)
         give_back if @adapter
       end
 
@@ -66,16 +72,19 @@ module Poolkeeper
       # lock: for want of it the pool may just be stuck.
       def sever(attempt)
         Thread.handle_interrupt(Object => :never) do
+          next true unless attempt&.alive?
+
           # On 6.1 and 7.0 a checkout already asks the server, before it has given us anything.
-          adapter = @adapter || connections.find { |candidate| candidate.owner.equal?(attempt) }
+          adapter = @adapter || leased_to(attempt)
           Sockets._shut_down(Driver.descriptor(adapter)) if adapter
+          true
         ensure
-          attempt.kill
+          attempt&.kill
         end
       end
 
-      def connections
-        @pool.instance_variable_get(:@connections).to_a.dup
+      def leased_to(owner)
+        @pool.instance_variable_get(:@connections).to_a.dup.find { |adapter| adapter.owner.equal?(owner) }
       end
 
       def name
