@@ -103,7 +103,12 @@ module Poolkeeper
       Handler.begin_work
       yield
     ensure
-      release
+      begin
+        released = release
+      ensure
+        # An interrupt that came before the release had set its mask.
+        release unless released
+      end
     end
 
     # Whether no incident is open on a host that a pool of writers uses. Does no I/O: for a readiness probe. The last

@@ -27,7 +27,8 @@ module Poolkeeper
         rescue InternalError => e
           seen = unanswered(adapter, number, e)
         ensure
-          doubt(adapter, number, nil) unless seen
+          # Interrupted: ActiveRecord may leave the connection to its owner, whose release has to find it.
+          doubt(adapter, Adapters.number(adapter), nil) unless seen
         end
 
         # After a connection went back: the lease ends, and its socket enters the watch if it is a new one.

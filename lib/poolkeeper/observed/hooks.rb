@@ -26,8 +26,8 @@ module Poolkeeper
         rescue InternalError => e
           seen = Callbacks.unanswered(self, number, e)
         ensure
-          # Interrupted: ActiveRecord may leave the connection to its owner, whose release has to find it.
-          Callbacks.doubt(self, number, nil) unless seen
+          # Interrupted, as in {Callbacks.before}.
+          Callbacks.doubt(self, @poolkeeper_number, nil) unless seen
         end
         super
       end

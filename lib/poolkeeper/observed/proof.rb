@@ -27,7 +27,11 @@ module Poolkeeper
         conclude(attempt.join((deadline - now).clamp(0, LONGEST)) && attempt.value)
       ensure
         # Also where the caller was interrupted: an attempt that lives on would keep its connection.
-        sever(attempt) if attempt&.alive?
+        begin
+          severed = sever(attempt)
+        ensure
+          sever(attempt) unless severed
+        end
       end
 
       private
@@ -53,6 +57,8 @@ module Poolkeeper
         @adapter.select_value("SELECT 1")
         true
       ensure
+        # An interrupt in the checkout may leave us a connection that it has not given us.
+        @adapter ||= leased_to(Owner.context)
         give_back if @adapter
       end
 
@@ -69,17 +75,20 @@ module Poolkeeper
       def sever(attempt)
         adapter = nil
         Thread.handle_interrupt(Object => :never) do
+          next true unless attempt&.alive?
+
           # On 6.1 and 7.0 a checkout already asks the server, before it has given us anything.
-          adapter = @adapter || connections.find { |candidate| candidate.owner.equal?(attempt) }
+          adapter = @adapter || leased_to(attempt)
           Sockets._shut_down(Driver.descriptor(adapter)) if adapter
+          true
         ensure
-          attempt.kill
+          attempt&.kill
           take_back(adapter, attempt) if adapter && attempt.join(FAREWELL)
         end
       end
 
-      def connections
-        @pool.instance_variable_get(:@connections).to_a.dup
+      def leased_to(owner)
+        @pool.instance_variable_get(:@connections).to_a.dup.find { |adapter| adapter.owner.equal?(owner) }
       end
 
       # Killed in the middle of a checkout, the attempt leaves its connection to nobody. Not by way of `reap`, which
