@@ -130,7 +130,7 @@ RSpec.describe "Poolkeeper.release", :database do
     end
   end
 
-  it "gives back at the next walk what an interrupt has cut off before anybody had it, though it looks like a checkout" do
+  it "gives back at the next walk what an interrupt has cut off before anybody had it" do
     on_thread do
       Poolkeeper.release
       # Where ActiveRecord is interrupted between its queue and its callbacks, this is what is left.
