@@ -124,7 +124,7 @@ module Support
         added = @counters.look
         @learnt += @world.unannounced.count { |adapter, _| !present.key?(adapter) }
         if added[:mirror_misses] > @learnt
-          Stateful.violated("the mirror missed #{added[:mirror_misses]} leases; lent without a word were #{@learnt}")
+          Stateful.violated("the mirror has missed #{added[:mirror_misses]} leases; lent without a word: #{@learnt}")
         end
         @learnt -= added[:mirror_misses]
         check_harm

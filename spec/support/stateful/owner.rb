@@ -66,13 +66,20 @@ module Support
       def leave
         @questions << nil
         thread.join
+        forget
       end
 
       def kill
         thread.kill.join
+        forget
       end
 
       private
+
+      # Pools remember dead threads for a while, and a thread its owner: one is not to keep all those before it alive.
+      def forget
+        @taken.clear
+      end
 
       # An interruption reaches its work, and nothing but its work.
       def live

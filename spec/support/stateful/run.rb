@@ -11,6 +11,8 @@ module Support
       # After this share of the steps, and so many at least, everything has been loaded and grown that will be.
       WARM_UP = 0.2
       LEAST_WARM_UP = 200
+      # Ruby's heap grows with the garbage of so many steps, and keeps its size: a leak could not be told from that.
+      GARBAGE = 500
 
       # @param seed [Integer]
       # @param steps [Integer]
@@ -48,6 +50,7 @@ module Support
           @step = step
           @watchdog.feed
           take(step)
+          GC.start if (step % GARBAGE).zero?
         end
       end
 

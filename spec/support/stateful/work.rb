@@ -14,7 +14,7 @@ module Support
         @turn = turn
         @spot = turn.spot(turn.need(connected))
         @slow = turn.draw.chance?(0.3)
-        @kinds = Array.new(4) { turn.draw.pick(%i[hold hold checkout transaction]) }
+        @kinds = Array.new(4) { turn.draw.pick(kinds) }
       end
 
       # On the owner's thread.
@@ -31,7 +31,7 @@ module Support
         left = @world.connections.select { |connection| connection.owner.equal?(thread) }
         left.each { |connection| @world.wound(connection.adapter) }
         @world.reasons[:left_open] += 2 + left.size
-        left.each { |connection| note_checkout(connection) }
+        left.each { |connection| note_checkout(connection) } if thread.alive?
         return unless @owner.phase == :taking
 
         @turn.cut(thread)
@@ -39,6 +39,11 @@ module Support
       end
 
       private
+
+      # Where a BEGIN is cut off, the server is in a transaction and ActiveRecord is not: a limit, unless the driver tells.
+      def kinds
+        @world.driver.tells_transactions? ? %i[hold hold checkout transaction] : %i[hold hold checkout]
+      end
 
       # @return [Array, nil] the pools with idle connections that are all open and fit for use
       def connected

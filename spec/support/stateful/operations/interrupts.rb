@@ -9,6 +9,22 @@ module Support
       module Interrupts
         extend Group
 
+        class << self
+          # Runs work that is going to be interrupted; ActiveRecord may wrap what it meets in an error of its own.
+          #
+          # @return [Boolean] whether it was interrupted
+          def interrupted?(type)
+            yield
+            false
+          rescue type
+            true
+          rescue ActiveRecord::StatementInvalid => e
+            raise unless e.cause.is_a?(type)
+
+            true
+          end
+        end
+
         # Quiet, because a transaction that is cut off in the middle of its end throws its connection away.
 
         operation :kill_thread, weight: 10 do |turn|
@@ -30,11 +46,8 @@ module Support
           work = Work.new(turn, turn.mortal_owner)
           # Without a class it unwinds with `throw` on older Rubies, which no rescue sees.
           limit = [turn.draw.between(0.0002, 0.004), *(Timeout::Error if turn.draw.chance?(0.5))]
-          turn.act do
-            Timeout.timeout(*limit) { work.call }
-          rescue Timeout::Error
-            turn.note("timed out while #{turn.owner.phase}")
-          end
+          cut = turn.act { interrupted?(Timeout::Error) { Timeout.timeout(*limit) { work.call } } }
+          turn.note("timed out while #{turn.owner.phase}") if cut
           work.interrupted
         end
 
@@ -43,11 +56,8 @@ module Support
           turn.owner.start { work.call }
           sleep(turn.draw.between(0, 0.004))
           turn.owner.interrupt(Interruption.new("from another thread"))
-          begin
-            turn.owner.finish
-          rescue Interruption
-            turn.note("interrupted while #{turn.owner.phase}")
-          end
+          cut = interrupted?(Interruption) { turn.owner.finish }
+          turn.note("interrupted while #{turn.owner.phase}") if cut
           turn.owner.calm
           work.interrupted
         end
