@@ -5,7 +5,7 @@ ENV["PG_SKIP_DEPRECATION_WARNING"] = "16"
 
 require "logger"
 require "poolkeeper"
-%w[wait proc postgres database stateful].each { |file| require_relative "../support/#{file}" }
+%w[wait proc postgres dialect database stateful].each { |file| require_relative "../support/#{file}" }
 require_relative "../proof/switches" if ENV["POOLKEEPER_OFF"]
 
 begin
