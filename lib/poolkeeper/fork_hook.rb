@@ -13,9 +13,12 @@ module Poolkeeper
       pid
     end
 
-    # Does not go through `_fork`. The parent is gone, so its connections are this process's own.
+    # Does not go through `_fork`. The parent is gone, so its connections are this process's own, and its leases too.
     def daemon(...)
-      super.tap { ForkHook.child }
+      super.tap do
+        ForkHook.child
+        Handler.call("taking over leases in a daemon", nil) { Observed::Walk.seed if Observed.observing? }
+      end
     end
 
     # Up to 7.0 ActiveRecord looks at the pid when a pool is asked for, and forgets its drivers in a child. The sockets

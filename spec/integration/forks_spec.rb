@@ -291,3 +291,22 @@ RSpec.describe "A fork", :database, :forks do
     end
   end
 end
+
+RSpec.describe "A daemon", :database, :scripts do
+  it "goes on with the connections it has: what it holds is released, and what is idle is evicted when it dies" do
+    said = answers(<<~RUBY, Support::Scripts::CONNECT, Support::Scripts::TERMINATE, Support::Scripts::POOLKEEPER,
+      hold.select_value("SELECT 1")
+      others = Array.new(2) { pool.checkout.tap { |adapter| adapter.select_value("SELECT 1") } }
+      others.each { |adapter| pool.checkin(adapter) }
+      before = Process.pid
+      Process.daemon(true, true)
+      said = { another: Process.pid != before, value: hold.select_value("SELECT 7"), released: Poolkeeper.release }
+      terminate
+      wait_until(message: "evicted") { pool.connections.empty? }
+      say(**said, again: hold.select_value("SELECT 1") + Poolkeeper.release,
+                  misses: Poolkeeper.stats.values.sum { |stats| stats[:mirror_misses] })
+    RUBY
+                   database: primary.config(pool: Support::Database::SIZE))
+    expect(said).to eq(another: true, value: 7, released: 1, again: 2, misses: 0)
+  end
+end

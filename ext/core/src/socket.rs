@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::net::{getpeername, shutdown, Shutdown, SocketAddrAny, SocketAddrUnix};
@@ -97,12 +97,24 @@ pub fn part(descriptor: RawFd, socket: Identity) -> bool {
     if identity(descriptor) != Some(socket) {
         return false;
     }
-    let Ok(null) = File::options().read(true).write(true).open("/dev/null") else {
-        return false;
-    };
     // SAFETY: the number was open just now, and this value of it is never dropped, so that its driver still closes it.
     let mut descriptor = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(descriptor) });
-    point_at(&null, &mut descriptor).is_ok()
+    match null_device() {
+        Ok(null) => point_at(&null, &mut descriptor).is_ok(),
+        Err(_) => replace(descriptor),
+    }
+}
+
+fn null_device() -> std::io::Result<File> {
+    File::options().read(true).write(true).open("/dev/null")
+}
+
+/// Where no number is left for the null device: the descriptor's own is the only one, once it is closed.
+fn replace(descriptor: ManuallyDrop<OwnedFd>) -> bool {
+    let number = descriptor.as_raw_fd();
+    drop(ManuallyDrop::into_inner(descriptor));
+    // Whatever number it gets, it stays open: as the driver's own, or because there is nobody else to close it.
+    null_device().is_ok_and(|null| null.into_raw_fd() == number)
 }
 
 #[cfg(target_os = "linux")]
@@ -121,7 +133,6 @@ mod tests {
     use super::*;
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
     fn pair() -> (TcpStream, TcpStream) {

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use poolkeeper_core::event::Event;
 use poolkeeper_core::observed::{Description, Look};
 use poolkeeper_core::process::{self, Process};
-use rustix::process::{kill_process, waitpid, Pid, Signal, WaitOptions};
+use poolkeeper_core::socket;
+use rustix::process::{getrlimit, kill_process, setrlimit, waitpid, Pid, Resource, Rlimit, Signal, WaitOptions};
 
 const LONG: Duration = Duration::from_secs(10);
 
@@ -87,6 +88,24 @@ fn works(server: &TcpListener, opened: usize) {
     assert_eq!(process.checkout(connection, 7, 7), Look::Condemned);
 }
 
+/// A process at its limit of descriptors cannot open the null device beside what it has.
+fn parts_without_a_number_left(server: &TcpListener) {
+    let (ours, theirs) = connect(server);
+    let inherited = ours.try_clone().unwrap();
+    let socket = socket::identity(inherited.as_raw_fd()).unwrap();
+    let limit = Rlimit {
+        current: Some(256),
+        ..getrlimit(Resource::Nofile)
+    };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    let rest: Vec<_> = std::iter::from_fn(|| ours.try_clone().ok()).collect();
+    assert!(!rest.is_empty());
+    assert!(socket::part(inherited.as_raw_fd(), socket));
+    let link = std::fs::read_link(format!("/proc/self/fd/{}", inherited.as_raw_fd())).unwrap();
+    assert_eq!(link.to_string_lossy(), "/dev/null");
+    assert!(!socket::hung_up(theirs.as_raw_fd()));
+}
+
 #[test]
 fn a_child_works_while_other_threads_of_its_parent_hold_every_lock_and_children_of_children_pile_nothing_up() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -116,6 +135,8 @@ fn a_child_works_while_other_threads_of_its_parent_hold_every_lock_and_children_
         });
     });
     is_locked.recv_timeout(LONG).unwrap();
+
+    assert!(in_a_child(|| parts_without_a_number_left(&server)));
 
     let levels = || {
         works(&server, opened);
