@@ -40,7 +40,7 @@ module Support
 
       private
 
-      # Where a BEGIN is cut off, the server is in a transaction and ActiveRecord is not: a limit, unless the driver tells.
+      # Where a BEGIN is cut off, the server is in a transaction and ActiveRecord is not: a limit where no driver tells.
       def kinds
         @world.driver.tells_transactions? ? %i[hold hold checkout transaction] : %i[hold hold checkout]
       end
