@@ -79,6 +79,8 @@ module Support
         !raw.nil? && !raw.closed? && raw.query("SELECT @@in_transaction").first.then do |row|
           (row.is_a?(Hash) ? row.values : row).first == 1
         end
+      rescue ::Mysql2::Error
+        false
       end
 
       def notifies?
