@@ -31,6 +31,7 @@ module Support
         left = @world.connections.select { |connection| connection.owner.equal?(thread) }
         left.each { |connection| @world.wound(connection.adapter) }
         @world.reasons[:left_open] += 2 + left.size
+        @world.reasons[:deaths] += 1 + left.size if @world.driver.fragile?
         left.each { |connection| note_checkout(connection) } if thread.alive?
         return unless @owner.phase == :taking
 
