@@ -43,6 +43,11 @@ module Support
         false
       end
 
+      # Whether a connection is of no more use after an interrupt in the middle of a query.
+      def fragile?
+        false
+      end
+
       # Whether there is LISTEN and NOTIFY.
       def notifies?
         true
@@ -79,6 +84,13 @@ module Support
         !raw.nil? && !raw.closed? && raw.query("SELECT @@in_transaction").first.then do |row|
           (row.is_a?(Hash) ? row.values : row).first == 1
         end
+      rescue ::Mysql2::Error
+        false
+      end
+
+      # mysql2 closes it.
+      def fragile?
+        true
       end
 
       def notifies?

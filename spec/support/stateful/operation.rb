@@ -14,9 +14,9 @@ module Support
       attr_reader :tidies
 
       # @param may [Array<Symbol>] the reasons for which it may end early
-      # @param there [#call] whether there is such a thing here
+      # @param there [#call] whether there is such a thing here, in a world
       # @yieldparam turn [Turn]
-      def initialize(name, weight:, may: [], quiet: false, tidies: false, there: -> { true }, &body)
+      def initialize(name, weight:, may: [], quiet: false, tidies: false, there: ->(_world) { true }, &body)
         @name = name
         @weight = weight
         @may = may
@@ -26,8 +26,8 @@ module Support
         @body = body
       end
 
-      def there?
-        @there.call
+      def there?(world)
+        @there.call(world)
       end
 
       # @return [Symbol] how it ended

@@ -22,8 +22,6 @@ module Support
         @history = History.new
         @messages = Messages.new
         Poolkeeper.configure { |config| config.logger = @messages }
-        @operations = OPERATIONS.select(&:there?)
-        @tally = Tally.new(@operations)
         @began = Support.now
       end
 
@@ -31,6 +29,8 @@ module Support
       def call
         Async.prepare
         @world = World.new
+        @operations = OPERATIONS.select { |operation| operation.there?(@world) }
+        @tally = Tally.new(@operations)
         @check = Check.new(@world, @messages)
         @watchdog = Watchdog.new { place }
         warm_up = (@steps * WARM_UP).floor.clamp(LEAST_WARM_UP, nil)

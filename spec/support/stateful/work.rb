@@ -31,6 +31,7 @@ module Support
         left = @world.connections.select { |connection| connection.owner.equal?(thread) }
         left.each { |connection| @world.wound(connection.adapter) }
         @world.reasons[:left_open] += 2 + left.size
+        @world.reasons[:deaths] += 1 + left.size if @world.driver.fragile?
         left.each { |connection| note_checkout(connection) } if thread.alive?
         return unless @owner.phase == :taking
 
@@ -40,8 +41,7 @@ module Support
 
       private
 
-      # Where a BEGIN is cut off, the server is in a transaction and ActiveRecord is not: a limit, unless the driver
-      # tells.
+      # Where a BEGIN is cut off, the server is in a transaction and ActiveRecord is not: a limit where no driver tells.
       def kinds
         @world.driver.tells_transactions? ? %i[hold hold checkout transaction] : %i[hold hold checkout]
       end

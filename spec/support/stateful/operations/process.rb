@@ -20,7 +20,7 @@ module Support
           end
         end
 
-        operation :load_async, weight: 8, may: %i[exhausted dead], there: -> { Async.there? } do |turn|
+        operation :load_async, weight: 8, may: %i[exhausted dead], there: ->(_) { Async.there? } do |turn|
           spot = turn.free_spot
           turn.act { read_ahead(turn, spot) }
         ensure
@@ -42,7 +42,7 @@ module Support
           GC.start
         end
 
-        operation :gc_compact, weight: 1.5, there: -> { GC.respond_to?(:compact) } do |_turn|
+        operation :gc_compact, weight: 1.5, there: ->(_) { GC.respond_to?(:compact) } do |_turn|
           GC.compact
         end
 

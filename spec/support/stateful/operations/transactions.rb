@@ -82,8 +82,8 @@ module Support
         end
 
         # What ActiveRecord knows nothing of.
-        operation :forget_raw_transaction, weight: 8, may: %i[exhausted dead] do |turn|
-          turn.impossible unless turn.world.driver.tells_transactions?
+        operation :forget_raw_transaction, weight: 8, may: %i[exhausted dead],
+                                           there: ->(world) { world.driver.tells_transactions? } do |turn|
           forget(turn, :raw)
         end
       end
