@@ -91,16 +91,18 @@ module Poolkeeper
         Pools.registered(Pools.register(@pool)).name
       end
 
-      # The deadline has passed: the pool's lock is not waited for.
+      # The deadline has passed: the pool's lock is not waited for, and is given back whatever comes.
       def numbers
-        return "its lock is held by another thread" unless @pool.mon_try_enter
+        Thread.handle_interrupt(Object => :never) do
+          next "its lock is held by another thread" unless @pool.mon_try_enter
 
-        begin
-          stat = @pool.stat
-        ensure
-          @pool.mon_exit
+          begin
+            stat = @pool.stat
+          ensure
+            @pool.mon_exit
+          end
+          "#{stat[:busy]} of #{stat[:size]} connections busy, #{stat[:waiting]} waiting"
         end
-        "#{stat[:busy]} of #{stat[:size]} connections busy, #{stat[:waiting]} waiting"
       end
 
       def now
