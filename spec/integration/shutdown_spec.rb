@@ -43,7 +43,8 @@ RSpec.describe "A process that ends", :database, :scripts do
   }
   ways = {
     "by its last line" => ["nil", [0, nil], ""], "by exit" => ["exit(3)", [3, nil], ""],
-    "by exit!" => ["exit!(4)", [4, nil], ""], "by abort" => ['abort("the application\'s")', [1, nil], "the application's\n"],
+    "by exit!" => ["exit!(4)", [4, nil], ""],
+    "by abort" => ['abort("the application\'s")', [1, nil], "the application's\n"],
     "by SIGTERM" => ["Process.kill(:TERM, Process.pid) && sleep", [nil, 15], ""],
     "by exit on another thread" => ["Thread.new { exit(5) }.join", [5, nil], ""]
   }

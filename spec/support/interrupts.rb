@@ -3,7 +3,7 @@
 require "timeout"
 
 module Support
-  # The four interrupts of a wait: a Timeout, Thread#kill, a raise from another thread, and a handler of signals; and the
+  # The four interrupts of a wait: a Timeout, Thread#kill, a raise from another thread, a handler of signals; and the
   # waits themselves, made to last until an example has seen enough.
   module Interrupts
     # What Thread#raise sends, as Sidekiq does at its end. An ordinary error could not be told from one of a callback's.
@@ -52,7 +52,6 @@ module Support
     def lock_before(pool, what, by:)
       gate = gate()
       armed = true
-      # rubocop:disable Lint/NestedMethodDefinition
       pool.define_singleton_method(what) do |*arguments, &block|
         if armed && caller_locations(1, 1).first.base_label == by
           armed = false
@@ -62,7 +61,6 @@ module Support
         end
         super(*arguments, &block)
       end
-      # rubocop:enable Lint/NestedMethodDefinition
       gate
     end
 
@@ -83,7 +81,7 @@ module Support
       gate
     end
 
-    # Runs a block on a thread of the application's, which ends its work as a job's end does; how it went is in :outcome.
+    # Runs a block on a thread of the application's, which ends its work as a job does; how it went is in :outcome.
     def application
       thread = Thread.new do
         yield.tap { |value| Thread.current[:outcome] = [:returned, value] }
@@ -105,7 +103,7 @@ module Support
     def with_timeout(due)
       thread = Thread.current
       thread.define_singleton_method(:raise) { |*arguments| due.pop && super(*arguments) }
-      Timeout.timeout(0.001) { yield }
+      Timeout.timeout(0.001) { |_seconds| yield }
     ensure
       due.close
       thread.singleton_class.remove_method(:raise)

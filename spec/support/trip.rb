@@ -45,10 +45,11 @@ module Support
 
       def install(folder)
         library = File.join(folder, "poolkeeper.#{RbConfig::CONFIG["DLEXT"]}")
+        copy = "#{library}.#{Process.pid}"
         FileUtils.mkdir_p(folder)
+        FileUtils.cp(File.join(TARGET, "debug", "libpoolkeeper.#{RbConfig::CONFIG["SOEXT"]}"), copy)
         # Renamed into its place, as another process may have the old one mapped.
-        FileUtils.cp(File.join(TARGET, "debug", "libpoolkeeper.#{RbConfig::CONFIG["SOEXT"]}"), "#{library}.#{Process.pid}")
-        FileUtils.mv("#{library}.#{Process.pid}", library)
+        FileUtils.mv(copy, library)
       end
     end
   end

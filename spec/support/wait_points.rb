@@ -38,7 +38,7 @@ module Support
     }.freeze
 
     # The only wait in Rust.
-    NEXT = ["ext/poolkeeper/src/notices.rs#next", "ext/gvl/src/wait.rs#without_gvl", "ext/gvl/src/signal.rs#wait"].freeze
+    NEXT = %w[ext/poolkeeper/src/notices.rs#next ext/gvl/src/wait.rs#without_gvl ext/gvl/src/signal.rs#wait].freeze
 
     point "for an event, in a thread of the application", at: NEXT do
       -> { Poolkeeper::Notices._next(60) }
