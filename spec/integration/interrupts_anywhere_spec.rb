@@ -11,19 +11,19 @@ RSpec.describe "An interrupt between two lines", :database do
   dead = PG::ConnectionBad.new("server closed the connection unexpectedly")
   listener = Poolkeeper::KarafkaListener.new
   # What the thread does beforehand, and what is interrupted.
-  cheap = {
+  short = {
     "a lease" => [-> { warm_up(1) }, -> { hold }],
     "a loan" => [-> { warm_up(1) }, -> { writing_pool.with_connection { nil } }],
-    "a release" => [-> { hold && hold(role: :reading) && writing_pool.checkout }, -> { Poolkeeper.release }],
-    "wrap" => [-> { warm_up(1) }, -> { Poolkeeper.wrap { hold } }],
     "the begin of a job" => [-> { hold }, -> { listener.on_worker_process(nil) }],
     "the begin of observing" => [-> { hold && Poolkeeper::Observed.instance_variable_set(:@observing, nil) },
                                  -> { Poolkeeper.observe }],
     "the start of the thread" => [-> { poolkeeper_thread&.kill&.join }, -> { Poolkeeper::Background.ensure_running }],
     "the statistics" => [-> { hold }, -> { Poolkeeper.stats }]
   }
-  # These cost a connection each time.
-  dear = {
+  # These come by many places, or cost a connection each time.
+  long = {
+    "a release" => [-> { hold && hold(role: :reading) && writing_pool.checkout }, -> { Poolkeeper.release }],
+    "wrap" => [-> { warm_up(1) }, -> { Poolkeeper.wrap { hold } }],
     "the lease of a connection that is new" => [-> { writing_pool.disconnect! }, -> { hold }],
     "the lease of one that died" => [-> { hang_up(warm_up(1).fetch(0)) }, -> { hold }],
     "the release of a leak" => [-> { hold.begin_transaction }, -> { Poolkeeper.release }],
@@ -37,7 +37,6 @@ RSpec.describe "An interrupt between two lines", :database do
 
   # So that the poolkeeper thread evicts nothing meanwhile: every run comes by the same lines.
   before { Poolkeeper.configure { |config| config.watch = false } }
-  after { end_threads }
 
   # The server seems to have hung up on a connection.
   def hang_up(adapter)
@@ -66,23 +65,63 @@ RSpec.describe "An interrupt between two lines", :database do
     end
   end
 
-  # Runs an operation on a thread of its own, and calls the block with each place that it comes by. What the thread
-  # holds in the end is released, as at the end of a job.
-  def run(before, operation, release: true)
-    tag = Object.new
-    application do
+  # Runs an operation on a thread of its own, calls the block with each place that it comes by, and looks for what is
+  # lost. The thread releases in the end, as after a job, and lives on meanwhile, unless it was killed.
+  #
+  # @return [Object] what was seen
+  def run(before, operation, release: true, look: -> { lost }, &came_by)
+    finished = Queue.new
+    stay = Queue.new
+    thread = Thread.new do
       instance_exec(&before)
-      thread = Thread.current
-      tracer = TracePoint.new(:line, :return) do |event|
-        next unless Thread.current.equal?(thread) && event.path.start_with?("#{OwnWarnings::ROOT}/lib/")
-
-        yield thread, tag, "#{File.basename(event.path)}:#{event.lineno}, #{event.event} in #{event.method_id}"
-      end
-      catch(tag) { tracer.enable { instance_exec(&operation) } }
+      try(operation, &came_by)
     ensure
-      tracer&.disable
       Poolkeeper.release if release
-    end.join(10) or raise "it hangs"
+      finished << true
+      # A thread that is killed waits for nothing any more.
+      stay.pop
+    end
+    wait_until(timeout: 10, message: -> { "it hangs: #{thread.backtrace}" }) { !finished.empty? || !thread.alive? }
+    look.call
+  ensure
+    stay.close
+    thread.join(10)
+  end
+
+  def try(operation, &came_by)
+    tag = Object.new
+    tracers = ours.map { |method| tracer(Thread.current, tag, came_by).tap { |tracer| tracer.enable(target: method) } }
+    catch(tag) { instance_exec(&operation) }
+  rescue Exception # rubocop:disable Lint/RescueException -- the interrupt, or what verify! says of it
+    nil
+  ensure
+    tracers&.each(&:disable)
+  end
+
+  # Our methods, each to be traced by itself: to trace everything takes ten times as long.
+  def ours
+    @ours ||= ObjectSpace.each_object(Module).select { |mod| mod.name&.match?(/\APoolkeeper\b/) }.flat_map do |mod|
+      [mod, mod.singleton_class].flat_map { |owner| written_in(owner) }
+    end
+  end
+
+  def written_in(owner)
+    names = owner.instance_methods(false) + owner.private_instance_methods(false)
+    methods = names.map { |name| owner.instance_method(name) }
+    # An attr_reader has a place in a file, but no code.
+    methods.select { |method| RubyVM::InstructionSequence.of(method) && ours?(method.source_location.first) }
+  end
+
+  def ours?(path)
+    path.start_with?("#{OwnWarnings::ROOT}/lib/")
+  end
+
+  def tracer(thread, tag, came_by)
+    TracePoint.new(:line, :return) do |event|
+      next unless Thread.current.equal?(thread)
+
+      came_by.call(thread, tag, "#{File.basename(event.path)}:#{event.lineno}, #{event.event} in #{event.method_id}")
+    end
   end
 
   # @return [Array<String>] the places that an operation comes by
@@ -91,8 +130,7 @@ RSpec.describe "An interrupt between two lines", :database do
     # What is done once, and remembered, is done by the first run.
     2.times do
       found.clear
-      run(before, operation) { |_thread, _tag, place| found << place }
-      lost
+      run(before, operation, look: -> {}) { |_thread, _tag, place| found << place }
     end
     found.uniq - ends_of_checkin
   end
@@ -109,17 +147,17 @@ RSpec.describe "An interrupt between two lines", :database do
 
   # Runs an operation, and has another thread interrupt it when it first comes by a place.
   #
-  # @return [Boolean] whether it came by
+  # @return [Object] what was seen then
   def interrupted(kind, place, before, operation, **options)
     there = false
-    run(before, operation, **options) do |thread, tag, at|
+    seen = run(before, operation, **options) do |thread, tag, at|
       next if there || at != place
 
       there = true
       # Whatever mask holds there: the interrupt has come, and is let in as soon as that mask lets it.
       Thread.handle_interrupt(Object => :never) { Thread.new { strike(kind, thread, tag) }.join }
     end
-    there
+    there ? seen : "it did not come by"
   end
 
   # A quick look, after every interrupt; what it misses is missing in the end, for a slot that is lost is lost for good.
@@ -155,17 +193,23 @@ RSpec.describe "An interrupt between two lines", :database do
     pools.flat_map(&:connections).map(&:owner).compact
   end
 
-  # Interrupts an operation at each place that it comes by, in one of these ways, in turn where there are several.
-  def expect_nothing_lost(kinds, before, operation)
-    places = places(before, operation)
-    wrong = places.zip(kinds.cycle).filter_map do |place, kind|
-      there = interrupted(kind, place, before, operation)
-      what = lost
-      pools.each(&:disconnect!) if what
-      [kind, place, there ? what : "it did not come by"] if what || !there
+  # Interrupts an operation at each place that it comes by, in one of these ways; in turn where there are several, and
+  # with another version of ActiveRecord in another turn.
+  #
+  # @return [Array<Array>] what was wrong, and where
+  def wrong_places(kinds, before, operation, **options)
+    ways = kinds.rotate(ActiveRecord::VERSION::MINOR).cycle
+    found = places(before, operation)
+    raise "it comes by nothing of ours: #{found}" if found.size <= 3
+
+    found.zip(ways).filter_map do |place, kind|
+      what = interrupted(kind, place, before, operation, **options)
+      [kind, place, what] if what
     end
-    expect(wrong).to eq([])
-    expect([places.size > 3, slots]).to eq([true, Support::Database::SIZE])
+  end
+
+  def expect_nothing_lost
+    expect(slots).to eq(Support::Database::SIZE)
     Poolkeeper::Observed::Walk.tidy
     expect(Poolkeeper.stats.values.sum { |pool| pool[:leases].size }).to eq(0)
     wait_until(message: "no connection beside the pools'") do
@@ -174,23 +218,31 @@ RSpec.describe "An interrupt between two lines", :database do
     end
   end
 
-  cheap.each do |name, (before, operation)|
-    kinds.each { |kind| it("loses nothing (#{kind}, in #{name})") { expect_nothing_lost([kind], before, operation) } }
-  end
-
-  dear.each do |name, (before, operation)|
-    it("loses nothing (in #{name})") { expect_nothing_lost(kinds, before, operation) }
-  end
-
-  # Nobody else would.
-  kinds.each do |kind|
-    it "leaves nothing to release behind wrap (#{kind})" do
-      before, operation = cheap["wrap"]
-      wrong = places(before, operation).select do |place|
-        interrupted(kind, place, before, operation, release: false)
-        leased.any?.tap { lost }
-      end
-      expect(wrong).to eq([])
+  examples = short.to_a.product(kinds.map { |kind| [kind] }) + long.to_a.product([kinds])
+  examples.each do |(name, steps), ways|
+    it "loses nothing (#{ways.join(", ")} in #{name})" do
+      expect(wrong_places(ways, *steps)).to eq([])
+      expect_nothing_lost
     end
+  end
+
+  # Nobody else would release it.
+  it "leaves nothing behind wrap" do
+    look = -> { leased.map(&:inspect).first.tap { lost } }
+    expect(wrong_places(kinds, *long["wrap"], release: false, look: look)).to eq([])
+  end
+
+  # ... nor end the thread that verify! has started, which would take the next connection there is.
+  it "leaves no attempt behind verify!" do
+    holders = Array.new(Support::Database::SIZE) { writing_pool.checkout }
+    look = lambda do
+      wait_until(timeout: 2) { writing_pool.num_waiting_in_queue.zero? } && nil
+    rescue Support::DeadlineError
+      "somebody waits"
+    end
+    operation = -> { Poolkeeper.verify!(Support::Models::Item, timeout: 0.02) }
+    expect(wrong_places(kinds, -> {}, operation, look: look)).to eq([])
+    holders.each { |adapter| writing_pool.checkin(adapter) }
+    expect_nothing_lost
   end
 end

@@ -88,11 +88,15 @@ RSpec.describe "A wait", :database do
     Poolkeeper::Observed::Walk.tidy
     expect(writing_pool.connections.map(&:owner)).to all(be_nil)
     expect([leases, slots, leases]).to eq([0, Support::Database::SIZE, 0])
+    expect_no_other_connection
+    expect_evictions
+    expect_no_frame_left
+  end
+
+  def expect_no_other_connection
     wait_until(message: -> { "no connection beside the pool's: #{primary.backends}" }) do
       primary.backends.size == writing_pool.connections.size
     end
-    expect_evictions
-    expect_no_frame_left
   end
 
   def expect_evictions
@@ -100,8 +104,8 @@ RSpec.describe "A wait", :database do
     Poolkeeper.configure { |config| config.watch = true }
     writing_pool.disconnect!
     slots
-    primary.terminate(:all)
     Poolkeeper::Background.ensure_running
+    primary.terminate(:all)
     wait_until(message: -> { "evicted: #{writing_pool.connections.size}" }) { writing_pool.connections.empty? }
   end
 
@@ -116,9 +120,14 @@ RSpec.describe "A wait", :database do
     return expect_told(point, kind, victim) if point.who == :poolkeeper
 
     thread.join(5)
-    expected = { timeout: Timeout::Error, raise: Support::Interrupts::Raised }[kind]
-    expected = Poolkeeper::ConnectionError if point.who == :attempt
-    expect([thread.alive?, thread[:outcome]]).to eq([false, expected && [:raised, expected]])
+    expect([thread.alive?, thread[:outcome]]).to eq([false, outcome(point, kind)])
+  end
+
+  # What its caller gets to know.
+  def outcome(point, kind)
+    return [:raised, Poolkeeper::ConnectionError] if point.who == :attempt
+
+    { timeout: [:raised, Timeout::Error], raise: [:raised, Support::Interrupts::Raised] }[kind]
   end
 
   # The poolkeeper thread goes on, or another in its place, and says so.
@@ -134,6 +143,35 @@ RSpec.describe "A wait", :database do
     end
   end
 
+  # Lets the interrupt come, and looks that it is in time: let in at once, or, where a mask holds it back, not yet.
+  def strike_in_time(point, kind, victim, thread, due)
+    strike(kind, victim, due)
+    if held?(point, kind)
+      wait_until(message: "it is held back") { victim.pending_interrupt? }
+      expect(waiting?(point, thread)).to be(true)
+    else
+      wait_until(message: -> { "the wait ends: #{victim.backtrace}" }) do
+        thread.nil? || !victim.alive? || !asleep_in?(victim, methods_of(point))
+      end
+      expect_interrupted(point, kind, victim, thread)
+    end
+  end
+
+  # Has a signal sent to this process once somebody waits, and sees the handler run before it lets the wait end.
+  def watch(point, thread, order)
+    Thread.new do
+      victim = wait_for_wait(point, thread)
+      order << :waiting
+      Process.kill(Support::Interrupts::SIGNAL, Process.pid)
+      wait_until(message: "the handler ran") { order.size == 2 }
+      order << (asleep_in?(victim, methods_of(point)) ? :still_waiting : :not_waiting)
+    ensure
+      open_gates
+      # A wait for an event ends with one.
+      wait_until { Poolkeeper::Events.tell("release.kept") || point.who != :application || order.size == 4 }
+    end
+  end
+
   Support::WaitPoints.all.each do |point|
     describe point.name do
       { timeout: "a Timeout", kill: "Thread#kill", raise: "a raise from another thread" }.each do |kind, words|
@@ -141,19 +179,10 @@ RSpec.describe "A wait", :database do
           due = Queue.new
           act = instance_exec(&point.reach)
           timed = kind == :timeout && point.who == :application
-          thread = act && application { timed ? with_timeout(due, &act) : act.call }
+          thread = act && application { timed ? with_timeout(due) { act.call } : act.call }
           victim = wait_for_wait(point, thread)
 
-          strike(kind, victim, due)
-          if held?(point, kind)
-            wait_until(message: "it is held back") { victim.pending_interrupt? }
-            expect(waiting?(point, thread)).to be(true)
-          else
-            wait_until(message: -> { "the wait ends: #{victim.backtrace}" }) do
-              !victim.alive? || !asleep_in?(victim, methods_of(point)) || thread.nil?
-            end
-            expect_interrupted(point, kind, victim, thread)
-          end
+          strike_in_time(point, kind, victim, thread, due)
           open_gates
           expect_interrupted(point, kind, victim, thread)
           expect_nothing_lost
@@ -165,17 +194,7 @@ RSpec.describe "A wait", :database do
         act = instance_exec(&point.reach)
         main = point.who == :application
         thread = main || act.nil? ? Thread.main : application(&act)
-        watcher = Thread.new do
-          victim = wait_for_wait(point, thread)
-          order << :waiting
-          Process.kill(Support::Interrupts::SIGNAL, Process.pid)
-          wait_until(message: "the handler ran") { order.size == 2 }
-          order << (asleep_in?(victim, methods_of(point)) ? :still_waiting : :not_waiting)
-        ensure
-          open_gates
-          # A wait for an event ends with one.
-          wait_until { Poolkeeper::Events.tell("release.kept") || order.size == 4 || !main }
-        end
+        watcher = watch(point, thread, order)
         with_handler(order) do
           act.call if main
         rescue Support::Interrupts::Raised
@@ -184,9 +203,9 @@ RSpec.describe "A wait", :database do
           main ? order << :done : watcher.join
         end
         watcher.value
-        happened = Array.new(order.size) { order.pop }
-        expect(happened.first(4)).to eq([:waiting, :handled, :still_waiting, *(:done if main)])
         thread.join(5) unless thread == Thread.main
+        seen = Array.new(order.size) { order.pop }
+        expect(seen).to eq([:waiting, :handled, :still_waiting, *(:done if main)])
         expect_nothing_lost
       end
     end

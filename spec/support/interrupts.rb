@@ -3,8 +3,8 @@
 require "timeout"
 
 module Support
-  # The four interrupts of a wait: a Timeout, Thread#kill, a raise from another thread, and a handler of signals; and
-  # the waits themselves, made to last until an example has seen enough.
+  # The four interrupts of a wait: a Timeout, Thread#kill, a raise from another thread, a handler of signals; and the
+  # waits themselves, made to last until an example has seen enough.
   module Interrupts
     # What Thread#raise sends, as Sidekiq does at its end. An ordinary error could not be told from one of a callback's.
     class Raised < Interrupt; end
@@ -81,8 +81,7 @@ module Support
       gate
     end
 
-    # Runs a block on a thread of the application's, which ends its work as a job's end does; how it went is in
-    # :outcome.
+    # Runs a block on a thread of the application's, which ends its work as a job does; how it went is in :outcome.
     def application
       thread = Thread.new do
         yield.tap { |value| Thread.current[:outcome] = [:returned, value] }
@@ -101,10 +100,10 @@ module Support
 
     # Has Timeout interrupt the block: its time is over at once, and its raise is held back until the block's thread is
     # where the example wants it.
-    def with_timeout(due, &block)
+    def with_timeout(due)
       thread = Thread.current
       thread.define_singleton_method(:raise) { |*arguments| due.pop && super(*arguments) }
-      Timeout.timeout(0.001) { block.call }
+      Timeout.timeout(0.001) { |_seconds| yield }
     ensure
       due.close
       thread.singleton_class.remove_method(:raise)

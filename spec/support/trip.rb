@@ -45,11 +45,11 @@ module Support
 
       def install(folder)
         library = File.join(folder, "poolkeeper.#{RbConfig::CONFIG["DLEXT"]}")
+        copy = "#{library}.#{Process.pid}"
         FileUtils.mkdir_p(folder)
+        FileUtils.cp(File.join(TARGET, "debug", "libpoolkeeper.#{RbConfig::CONFIG["SOEXT"]}"), copy)
         # Renamed into its place, as another process may have the old one mapped.
-        fresh = "#{library}.#{Process.pid}"
-        FileUtils.cp(File.join(TARGET, "debug", "libpoolkeeper.#{RbConfig::CONFIG["SOEXT"]}"), fresh)
-        FileUtils.mv(fresh, library)
+        FileUtils.mv(copy, library)
       end
     end
   end

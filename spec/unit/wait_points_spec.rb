@@ -18,31 +18,29 @@ RSpec.describe "The list of the places where poolkeeper waits" do
   /x
   # ... and in Rust.
   rust = /
-    rb_nogvl | rb_thread_call_without_gvl | gvl::wait\( | \bpoll\( | epoll::wait\( | block_on | sleep\( | Condvar |
-    \.recv\( | \.join\(\)
+    rb_nogvl|rb_thread_call_without_gvl|gvl::wait\(|\bpoll\(|epoll::wait\(|block_on|sleep\(|Condvar|\.recv\(|\.join\(\)
   /x
-
   # What looks the same and is not.
-  harmless = /\.keys\.join|\A\s*use /
+  harmless = /\.keys\.join|\A\s*use\s/
 
-  # @return [Array<String>] "file#method" of each line that can wait
-  found_in = lambda do |pattern, files, method, ignore|
-    Dir[File.join(root, files)].flat_map do |path|
-      current = nil
+  language = Struct.new(:files, :waits, :head, :comment)
+  ruby = language.new("lib/**/*.rb", ruby, /^\s*def (?:self\.)?([\w?!]+)/, /^\s*#.*|\s# .*/)
+  rust = language.new("ext/*/src/**/*.rs", rust, /^\s*(?:pub(?:\([^)]*\))? )?(?:unsafe )?(?:extern "C" )?fn (\w+)/,
+                      %r{^\s*//.*})
+
+  # Each method with a line that can wait, as "file#method".
+  found = [ruby, rust].flat_map do |one|
+    Dir[File.join(root, one.files)].flat_map do |path|
+      method = nil
       # A test of Rust's waits for whatever it likes.
       File.read(path).split("#[cfg(test)]").first.lines.filter_map do |line|
-        code = line.sub(ignore, "")
-        current = code[method, 1] || current
-        next if code.match?(method) && !code.match?(/=\s/)
-
-        "#{path.delete_prefix("#{root}/")}##{current}" if code.match?(pattern) && !code.match?(harmless)
+        code = line.sub(one.comment, "")
+        method = code[one.head, 1] || method
+        waits = code.sub(one.head, "").match?(one.waits) && !code.match?(harmless)
+        "#{path.delete_prefix("#{root}/")}##{method}" if waits
       end
-    end.uniq
-  end
-
-  found = found_in.call(ruby, "lib/**/*.rb", /^\s*def (?:self\.)?([\w?!]+)/, /^\s*#.*|\s# .*/) +
-          found_in.call(rust, "ext/*/src/**/*.rs",
-                        /^\s*(?:pub(?:\([^)]*\))? )?(?:unsafe )?(?:extern "C" )?fn (\w+)/, %r{^\s*//.*})
+    end
+  end.uniq
   listed = Support::WaitPoints.all.flat_map(&:at).uniq + Support::WaitPoints::NEVER.keys
 
   found.each do |place|

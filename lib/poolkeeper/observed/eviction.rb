@@ -36,9 +36,9 @@ module Poolkeeper
           pool.connections.reject(&:in_use?).count { |adapter| take(pool, adapter) { true } }
         end
 
-        # Ends a lease that the pool has not taken back, for a checkin callback raised or an interrupt came in the
-        # middle. The slot must not be lost: the connection leaves the pool, unless somebody waits, for whom `remove`
-        # would connect on this thread; then it is checked in again.
+        # Ends a lease that the pool has not taken back: a checkin callback raised, or an interrupt came in the middle.
+        # The slot must not be lost: the connection leaves the pool, unless somebody waits, for whom `remove` would
+        # connect on this thread; then it is checked in again.
         def give_up(pool, adapter)
           Thread.handle_interrupt(Object => :never) do
             removed = pool.synchronize do
