@@ -100,6 +100,7 @@ module Support
         self.child = nil
         owners.each(&:leave)
         SPOTS.each { |spot| pool(spot).disconnect! }
+        forget({})
         Poolkeeper::Observed::Walk.tidy
       end
     end
