@@ -17,7 +17,7 @@ module Poolkeeper
     def daemon(...)
       super.tap do
         ForkHook.child
-        Handler.call("taking over leases in a daemon", nil) { Observed::Walk.seed if Observed.observing? }
+        Handler.call("taking over connections in a daemon", nil) { Observed::Walk.take_over if Observed.observing? }
       end
     end
 

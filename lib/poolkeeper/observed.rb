@@ -41,6 +41,7 @@ module Poolkeeper
         Driver.follow(adapter)
         Owner.follow(adapter)
         Refusal.follow(::ActiveRecord::ConnectionAdapters::ConnectionPool)
+        Reaper.follow(::ActiveRecord::ConnectionAdapters::ConnectionPool)
         adapter.prepend(Farewell)
         learn_leases(adapter)
         ForkHook.follow
@@ -70,6 +71,7 @@ require_relative "observed/farewell"
 require_relative "observed/hooks"
 require_relative "observed/pools"
 require_relative "observed/proof"
+require_relative "observed/reaper"
 require_relative "observed/refusal"
 require_relative "observed/release"
 require_relative "observed/transactions"

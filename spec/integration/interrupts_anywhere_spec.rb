@@ -91,9 +91,11 @@ RSpec.describe "An interrupt between two lines", :database do
   def try(operation, &came_by)
     tag = Object.new
     tracers = ours.map { |method| tracer(Thread.current, tag, came_by).tap { |tracer| tracer.enable(target: method) } }
-    catch(tag) { instance_exec(&operation) }
-  rescue Exception # rubocop:disable Lint/RescueException -- the interrupt, or what verify! says of it
-    nil
+    begin
+      catch(tag) { instance_exec(&operation) }
+    rescue Exception # rubocop:disable Lint/RescueException -- the interrupt, or what verify! says of it
+      nil
+    end
   ensure
     tracers&.each(&:disable)
   end

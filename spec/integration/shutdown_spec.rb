@@ -94,4 +94,17 @@ RSpec.describe "A process that ends", :database, :scripts do
       end
     end
   end
+
+  # After a fork ActiveRecord makes its pools anew, and their reaper with them, when somebody asks for one.
+  it "ends though nobody but poolkeeper has asked for its pools" do
+    said = answers(<<~RUBY, Support::Scripts::CONNECT, database: primary.config(pool: 5))
+      require "poolkeeper"
+      Poolkeeper.observe
+      pid = fork { Poolkeeper::KarafkaListener.new.on_swarm_manager_before_fork(nil) }
+      ended = error_of { wait_until(timeout: 10) { Process.wait(pid, Process::WNOHANG) } }.nil?
+      Process.kill(:KILL, pid) unless ended
+      say(ended: ended)
+    RUBY
+    expect(said).to eq(ended: true)
+  end
 end

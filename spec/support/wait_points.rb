@@ -36,6 +36,7 @@ module Support
       "lib/poolkeeper/observed/proof.rb#numbers" => "has the pool's lock, for which it has not waited",
       "lib/poolkeeper/observed/proof.rb#take_back" => "the same",
       "lib/poolkeeper/observed/proof.rb#sever" => "for its own attempt, which was killed: at most FAREWELL",
+      "lib/poolkeeper/observed/reaper.rb#spawn_thread" => "for a thread that starts another, and ends",
       "lib/poolkeeper/observed/release.rb#roll_back" => "a database in this process answers at once"
     }.freeze
 

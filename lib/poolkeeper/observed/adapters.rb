@@ -27,6 +27,11 @@ module Poolkeeper
           adapter.instance_variable_set(NUMBER, number)
         end
 
+        # Takes their numbers from all adapters: the next look at each enlists it.
+        def strike_off
+          everyone.each { |adapter| adapter.remove_instance_variable(NUMBER) if number(adapter) }
+        end
+
         # @return [Array] the pools that hold adapters we have met: some are in no handler that this thread knows of
         def pools
           @by_number.values.map(&:pool).uniq.select do |pool|

@@ -16,6 +16,12 @@ module Poolkeeper
           end
         end
 
+        # The same where the mirror has been lost, and the connections have not.
+        def take_over
+          Adapters.strike_off
+          seed
+        end
+
         # Finds leases of an owner that the mirror missed, and forgets what is gone.
         def check(context)
           tidy do |adapter, number|

@@ -45,8 +45,8 @@ module Support
 
       private
 
-      # On a thread that ends: ActiveRecord leaves dead connections that it reaps to the collector, which takes no object
-      # that a stack may still refer to.
+      # On a thread that ends: ActiveRecord leaves dead connections that it reaps to the collector, which takes no
+      # object that a stack may still refer to.
       def apart(&block)
         Thread.new(&block).tap { |thread| thread.report_on_exception = false }.value
       end
