@@ -129,6 +129,8 @@ module Support
 
     def grow(count)
       from = @workers.size
+      # Who has left is waited for no longer: a process scales for weeks.
+      @everyone.select!(&:alive?)
       count.times do
         worker = KarafkaWorker.new(@monitor, @queue, self, @wrapper)
         @workers << worker
