@@ -15,8 +15,8 @@ Gem::Specification.new do |spec|
 
   # The root manifest and lock belong in: cargo is always called with --locked.
   spec.files = Dir.chdir(__dir__) do
-    Dir["lib/**/*.rb", "ext/**/*.{rs,rb,toml}", "sig/**/*.rbs", "Cargo.{toml,lock}", "clippy.toml", "rustfmt.toml",
-        "README.md", "CHANGELOG.md", "LICENSE.txt"]
+    Dir["lib/**/*.rb", "ext/**/*.{rs,rb,toml}", "sig/**/*.rbs", "docs/*.md", "examples/*.rb", "Cargo.{toml,lock}",
+        "clippy.toml", "rustfmt.toml", "README.md", "CHANGELOG.md", "LICENSE.txt"]
   end
   spec.require_paths = ["lib"]
   spec.extensions = ["ext/poolkeeper/extconf.rb"]

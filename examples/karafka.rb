@@ -14,6 +14,9 @@
 #     customer_id bigint not null, customer_name text, cents bigint not null, unique (topic, "partition", "offset")
 #   );
 #
+# It takes Karafka 2.5.2 and ActiveRecord 7.0, or later. Before: `config.pause_timeout`, `pause_max_timeout` and
+# `pause_with_exponential_backoff`; `self.abstract_class = true`.
+#
 # Under Rails, config/database.yml and app/models hold the first half of this file, and what is left is karafka.rb.
 
 require "karafka"

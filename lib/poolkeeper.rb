@@ -49,7 +49,8 @@ module Poolkeeper
       @config
     end
 
-    # Begins to observe ActiveRecord now, or as soon as it is loaded. The other calls do so too.
+    # Begins to observe ActiveRecord now, or as soon as it is loaded. `release`, `verify`, `verify!`, `configure` and a
+    # listener do so too.
     #
     # @return [Boolean] whether ActiveRecord is observed
     def observe

@@ -57,6 +57,7 @@ module Poolkeeper
         handler = "on_#{name.tr(".", "_")}"
         subscribe_to(name, name_or_listener.method(handler)) if name_or_listener.respond_to?(handler)
       end
+      nil
     end
 
     # Calls the subscribers of one event and writes its log line; on the poolkeeper thread only.

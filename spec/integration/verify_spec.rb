@@ -160,7 +160,9 @@ RSpec.describe "Poolkeeper.verify", :database do
     it "names the pool and its numbers where the server is down" do
       primary.stop
       expect { Poolkeeper.verify!(item, timeout: 2) }
-        .to raise_error(Poolkeeper::ConnectionError, /primary writing default.*0 of 5 connections busy/)
+        .to raise_error(Poolkeeper::ConnectionError, /primary writing default.*0 of 5 connections busy/) { |error|
+          expect(error.cause).to be_a(ActiveRecord::ActiveRecordError)
+        }
     ensure
       primary.start
     end

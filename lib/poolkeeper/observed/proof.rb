@@ -45,7 +45,11 @@ module Poolkeeper
 
       def conclude(outcome)
         return true if outcome.equal?(true)
-        raise ConnectionError, "#{name}: no connection that answers (#{Log.describe(outcome)}); #{numbers}" if outcome
+
+        if outcome
+          words = "#{name}: no connection that answers (#{Log.describe(outcome)}); #{numbers}"
+          raise ConnectionError, words, cause: outcome
+        end
 
         raise ConnectionError, "#{name}: no answer within the timeout; is the server reachable, and the pool free? " \
                                "#{numbers}"
