@@ -8,10 +8,17 @@ module Poolkeeper
     def _fork
       # Asked for here: in the child ActiveRecord may be first, and forget its drivers without closing their sockets.
       sockets = ForkHook.sockets
+      Thread.current[ANNOUNCED] = sockets
       pid = super
       ForkHook.child(sockets) if pid.zero?
       pid
+    ensure
+      Thread.current[ANNOUNCED] = nil
     end
+
+    # The sockets that a fork under way will part from. Where another's hook comes before ours in the child and calls
+    # us, this was no fork that nobody has announced.
+    ANNOUNCED = :poolkeeper_announced
 
     # Does not go through `_fork`. The parent is gone, so its connections are this process's own, and its leases too.
     def daemon(...)
@@ -20,6 +27,9 @@ module Poolkeeper
         Handler.call("taking over connections in a daemon", nil) { Observed::Walk.take_over if Observed.observing? }
       end
     end
+
+    ALONE = "forked in C, and Ruby was not told (rb_thread_atfork): no thread is started in this child, dead " \
+            "connections are found at checkout, and nothing more is told here"
 
     # Up to 7.0 ActiveRecord looks at the pid when a pool is asked for, and forgets its drivers in a child. The sockets
     # of some stay open until they are collected, so they are parted from before that.
@@ -43,15 +53,16 @@ module Poolkeeper
         retry if (attempts -= 1).positive?
       end
 
-      # Called by the core, at its first entry in a child that no hook has announced: forked in C.
+      # Called by the core, which has started clean, at its first entry in a child that no hook has announced: forked in
+      # C, or by Ruby where the hook is still to come.
       def stray
-        Handler.call("starting clean in a child forked in C", nil) do
-          alone = Background.haunted?
-          start_clean(alone: alone)
-          stay_alone if alone
-          part(Observed::Adapters.sockets)
-          Observed::Adapters.discard
-          tell_active_record unless Observed::Transactions.active_record_on_stack?
+        Handler.call("starting clean in a child", nil) do
+          if (announced = Thread.current[ANNOUNCED])
+            start_clean
+            part(announced)
+          else
+            start_unannounced(Background.haunted?)
+          end
         end
       end
 
@@ -84,10 +95,25 @@ module Poolkeeper
         Observed::Pools.forget(Observed::Pools.numbers)
       end
 
+      def start_unannounced(alone)
+        start_clean(alone: alone)
+        stay_alone if alone
+        part(Observed::Adapters.sockets)
+        Observed::Adapters.discard
+        tell_active_record unless Observed::Transactions.active_record_on_stack? || (alone && !locks_free?)
+      end
+
       def stay_alone
         Core._want_watch(false)
-        Log.line(:warn, "forked in C, and Ruby was not told (rb_thread_atfork): no thread is started in this child, " \
-                        "dead connections are found at checkout, and nothing more is told here")
+        # Not by way of the logger, whose lock may be held for ever by a thread that is not here.
+        Poolkeeper.config.logger && $stderr.syswrite("[poolkeeper] #{ALONE}\n")
+      rescue SystemCallError, IOError
+        nil
+      end
+
+      # Whether no thread that the fork has ended holds the lock of a pool.
+      def locks_free?
+        Observed::Adapters.pools.all? { |pool| pool.mon_try_enter && (pool.mon_exit || true) }
       end
 
       def part(sockets)

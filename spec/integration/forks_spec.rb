@@ -292,6 +292,25 @@ RSpec.describe "A fork", :database, :forks do
   end
 end
 
+RSpec.describe "A fork before which ActiveSupport was loaded", :database, :scripts do
+  it "has its callbacks called once, though they call poolkeeper" do
+    said = answers(<<~RUBY, Support::Scripts::CONNECT, Support::Scripts::POOLKEEPER, database: primary.config(pool: 5))
+      hold.select_value("SELECT 1")
+      calls = 0
+      ActiveSupport::ForkTracker.after_fork { (calls += 1) && Poolkeeper.release }
+      reader, writer = IO.pipe
+      pid = fork do
+        hold.select_value("SELECT 1")
+        writer.puts([calls, Poolkeeper.release].join(" "))
+      end
+      Process.wait(pid)
+      say(child: reader.gets.split.map(&:to_i), parent: hold.select_value("SELECT 1"))
+    RUBY
+    expect(said).to eq(child: [1, 1], parent: 1)
+    expect(script_errors).not_to match(/forked in C/)
+  end
+end
+
 RSpec.describe "A daemon", :database, :scripts do
   it "goes on with the connections it has: what it holds is released, and what is idle is evicted when it dies" do
     said = answers(<<~RUBY, Support::Scripts::CONNECT, Support::Scripts::TERMINATE, Support::Scripts::POOLKEEPER,

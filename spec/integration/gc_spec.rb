@@ -46,7 +46,7 @@ RSpec.describe "The garbage collector", :scripts do
       "Notices._notify" => [["connection.leaked".dup, 1, 7, 0.5, "a reason".dup, true], ["x", nil, nil, nil, broken[1], nil]],
       "Notices._next" => [[0.0], [0.001], [-1.0], [Float::NAN]],
       "Sockets._hung_up" => [[SOCKET], [-1]],
-      "Sockets._identities" => [[[SOCKET, -1, 0]], [[nil]]],
+      "Sockets._identity" => [[SOCKET], [-1], [nil]],
       "Sockets._part" => [[-1, 1], [SOCKET, 1]],
       "Sockets._shut_down" => [[-1], [SOCKET]]
     }

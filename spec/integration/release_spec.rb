@@ -144,6 +144,18 @@ RSpec.describe "Poolkeeper.release", :database do
     end
   end
 
+  it "puts nothing back into a pool that a connection has left meanwhile" do
+    adapter = writing_pool.checkout
+    on_thread { writing_pool.disconnect! }
+    expect { writing_pool.checkin(adapter) }.to raise_error(ActiveRecord::ActiveRecordError)
+
+    lent = Array.new(Support::Database::SIZE) { writing_pool.checkout }
+    expect(lent - writing_pool.connections).to eq([])
+    expect(lent).not_to include(adapter)
+  ensure
+    lent&.each { |taken| writing_pool.checkin(taken) }
+  end
+
   it "forgets leases that ended without a word" do
     on_thread do
       adapter = hold

@@ -167,6 +167,29 @@ RSpec.describe "Poolkeeper.verify", :database do
       primary.start
     end
 
+    it "leaves alone what it has given back, though its time is over" do
+      adapter = warm_up(1).fetch(0)
+      returned = Queue.new
+      stay = Queue.new
+      writing_pool.define_singleton_method(:checkin) do |given|
+        super(given)
+        returned << true
+        stay.pop
+      end
+      outcome = Thread.new { error_of { Poolkeeper.verify!(item, timeout: 1) } }
+      returned.pop
+      next_owners = writing_pool.checkout
+
+      expect(outcome.value).to be_a(Poolkeeper::ConnectionError)
+      expect(next_owners).to equal(adapter)
+      pid = backend_of(next_owners)
+      expect(next_owners.select_value(Support::Dialect.current::OWN_PID)).to eq(pid)
+    ensure
+      stay << true
+      writing_pool.singleton_class.remove_method(:checkin)
+      writing_pool.checkin(next_owners)
+    end
+
     it "ends at its timeout where the server has stopped answering, and leaves nothing behind" do
       warm_up(1)
       primary.freeze

@@ -21,7 +21,7 @@ module Support
       "Incidents._fault" => [:unreachable, 1, 7], "Incidents._healthy?" => [],
       "Fault._classify" => [[[["PG::ConnectionBad"], nil, nil, "server closed the connection", true, nil]]],
       "Fault._interest" => [["PG::ConnectionBad"]],
-      "Sockets._hung_up" => [-1], "Sockets._shut_down" => [-1], "Sockets._identities" => [[-1]],
+      "Sockets._hung_up" => [-1], "Sockets._shut_down" => [-1], "Sockets._identity" => [-1],
       "Sockets._part" => [-1, 1], "Core._forked" => [], "Core._look" => [], "Core._want_watch" => [true],
       "Core._sizes" => [], "Mirror._forget_pool" => [1]
     }.freeze

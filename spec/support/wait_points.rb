@@ -31,7 +31,9 @@ module Support
       "ext/core/src/watch.rs#hang_ups" => "waits with a timeout of 0",
       "ext/core/src/process/background.rs#follow" => "sleeps on the core's own thread, which Ruby does not know",
       "lib/poolkeeper/background.rb#start" => "Thread.new; whoever starts it has only tried a lock",
-      "lib/poolkeeper/observed/eviction.rb#idle?" => "called with the pool's lock held, which is re-entrant",
+      "lib/poolkeeper/observed/callbacks.rb#queue" => "called with the pool's lock held, which is re-entrant",
+      "lib/poolkeeper/observed/eviction.rb#take_away" => "the same",
+      "lib/poolkeeper/observed/eviction.rb#idle?" => "the same",
       "lib/poolkeeper/observed/eviction.rb#remove" => "the same, and nobody waits for whom it would connect",
       "lib/poolkeeper/observed/proof.rb#numbers" => "has the pool's lock, for which it has not waited",
       "lib/poolkeeper/observed/proof.rb#take_back" => "the same",
@@ -40,6 +42,8 @@ module Support
       "lib/poolkeeper/observed/release.rb#roll_back" => "a database in this process answers at once"
     }.freeze
 
+    # Where all that takes a connection out of a pool waits for its lock.
+    WHOLE = "lib/poolkeeper/observed/eviction.rb#whole"
     # The only wait in Rust.
     NEXT = %w[ext/poolkeeper/src/notices.rs#next ext/gvl/src/wait.rs#without_gvl ext/gvl/src/signal.rs#wait].freeze
 
@@ -113,14 +117,14 @@ module Support
     end
 
     point "for the pool's lock to give up a connection whose checkin callback raised",
-          at: "lib/poolkeeper/observed/eviction.rb#give_up", held: true do
+          at: ["lib/poolkeeper/observed/eviction.rb#give_up", WHOLE], held: true do
       raised = false
       idle.singleton_class.set_callback(:checkin, :before) do
         raised ||= raise("the application's callback")
       ensure
         raised = true
       end
-      lock_before(writing_pool, :synchronize, by: "give_up")
+      lock_before(writing_pool, :synchronize, by: "whole")
       -> { hold && Poolkeeper.release }
     end
 
@@ -148,10 +152,10 @@ module Support
       nil
     end
 
-    point "for the pool's lock to evict, in its own thread", at: "lib/poolkeeper/observed/eviction.rb#take",
-                                                             who: :poolkeeper, held: true do
+    point "for the pool's lock to evict, in its own thread",
+          at: ["lib/poolkeeper/observed/eviction.rb#take", WHOLE], who: :poolkeeper, held: true do
       idle
-      lock_before(writing_pool, :synchronize, by: "take")
+      lock_before(writing_pool, :synchronize, by: "whole")
       primary.terminate(:all)
       nil
     end
@@ -166,11 +170,12 @@ module Support
       -> { Poolkeeper.verify!(Support::Models::Item) }
     end
 
-    point "for the pool's lock to evict, in verify!", at: "lib/poolkeeper/observed/eviction.rb#take", held: true do
+    point "for the pool's lock to evict, in verify!",
+          at: ["lib/poolkeeper/observed/eviction.rb#take", WHOLE], held: true do
       Poolkeeper.configure { |config| config.watch = false }
       idle
       primary.terminate(:all)
-      lock_before(writing_pool, :synchronize, by: "take")
+      lock_before(writing_pool, :synchronize, by: "whole")
       -> { Poolkeeper.verify!(Support::Models::Item) }
     end
 
@@ -234,9 +239,9 @@ module Support
       end
 
     point "for the pool's lock at the end of verify!, after a checkin callback raised",
-          at: "lib/poolkeeper/observed/eviction.rb#give_up", who: :attempt, held: true do
+          at: ["lib/poolkeeper/observed/eviction.rb#give_up", WHOLE], who: :attempt, held: true do
       idle.singleton_class.set_callback(:checkin, :before) { raise "the application's callback" }
-      lock_before(writing_pool, :synchronize, by: "give_up")
+      lock_before(writing_pool, :synchronize, by: "whole")
       -> { Poolkeeper.verify!(Support::Models::Item, timeout: 60) }
     end
 

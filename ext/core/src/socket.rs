@@ -5,7 +5,8 @@
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::net::{getpeername, shutdown, Shutdown, SocketAddrAny, SocketAddrUnix};
@@ -21,8 +22,9 @@ pub(crate) fn borrow(descriptor: RawFd) -> Option<BorrowedFd<'static>> {
     if descriptor < 0 {
         return None;
     }
-    // SAFETY: the caller holds the lease of the connection, so its driver keeps the descriptor open during this call;
-    // the borrow is not kept beyond the call, and -1, the only value that may not be borrowed, was sent away above.
+    // SAFETY: the borrow is not kept beyond the call, and -1, the only value that may not be borrowed, was sent away above.
+    // A number that its driver has closed is no danger to memory: it leads nowhere, or to another file, and whoever acts
+    // on it sees to it that it is still the one that was meant.
     Some(unsafe { BorrowedFd::borrow_raw(descriptor) })
 }
 
@@ -36,9 +38,17 @@ pub fn identity(descriptor: RawFd) -> Option<Identity> {
 /// Tells which socket a descriptor leads to, or `None` where it leads to none.
 #[cfg(not(target_os = "linux"))]
 pub fn identity(descriptor: RawFd) -> Option<Identity> {
-    // No cookie here: the inode is unique among the sockets that are open, which is as near as one can come.
+    // No cookie here: the inode is unique among the sockets that are open, which is as near as one can come. Some
+    // systems give sockets none.
     let stat = rustix::fs::fstat(borrow(descriptor)?).ok()?;
-    Some(Identity(stat.st_ino as u64))
+    let socket = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_socket();
+    (socket && stat.st_ino != 0).then_some(Identity(stat.st_ino as u64))
+}
+
+/// The same for a socket that is or was a connection: one that listens is nobody's.
+pub fn connection(descriptor: RawFd) -> Option<Identity> {
+    let listens = rustix::net::sockopt::socket_acceptconn(borrow(descriptor)?).unwrap_or(false);
+    identity(descriptor).filter(|_| !listens)
 }
 
 /// Names the server at the other end: `address:port`, or `unix:path`.
@@ -89,6 +99,14 @@ pub fn shut_down(descriptor: RawFd) -> bool {
     borrow(descriptor).is_some_and(|socket| shutdown(socket, Shutdown::Both).is_ok())
 }
 
+/// The null device, opened before there is any child: one may be at its limit of descriptors, or see no devices.
+static NULL: OnceLock<Option<File>> = OnceLock::new();
+
+/// Opens what [`part`] needs in a child; costs one descriptor, once.
+pub fn expect_forks() {
+    NULL.get_or_init(|| null_device().ok());
+}
+
 /// Points a descriptor that leads to this socket at the null device instead, as long as it does lead there.
 ///
 /// For forked children: a duplicate would keep the server's end alive when the parent is gone, and whatever a driver
@@ -97,11 +115,13 @@ pub fn part(descriptor: RawFd, socket: Identity) -> bool {
     if identity(descriptor) != Some(socket) {
         return false;
     }
-    // SAFETY: the number was open just now, and this value of it is never dropped, so that its driver still closes it.
+    // SAFETY: the number is open, as was just seen, and this value of it is never dropped: its driver still closes it.
     let mut descriptor = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(descriptor) });
-    match null_device() {
-        Ok(null) => point_at(&null, &mut descriptor).is_ok(),
-        Err(_) => replace(descriptor),
+    let kept = NULL.get().and_then(Option::as_ref);
+    // A child that closed all it had may have something else under that number.
+    match kept.filter(|null| is_null_device(null)) {
+        Some(null) => point_at(null, &mut descriptor).is_ok(),
+        None => null_device().is_ok_and(|null| point_at(&null, &mut descriptor).is_ok()),
     }
 }
 
@@ -109,12 +129,14 @@ fn null_device() -> std::io::Result<File> {
     File::options().read(true).write(true).open("/dev/null")
 }
 
-/// Where no number is left for the null device: the descriptor's own is the only one, once it is closed.
-fn replace(descriptor: ManuallyDrop<OwnedFd>) -> bool {
-    let number = descriptor.as_raw_fd();
-    drop(ManuallyDrop::into_inner(descriptor));
-    // Whatever number it gets, it stays open: as the driver's own, or because there is nobody else to close it.
-    null_device().is_ok_and(|null| null.into_raw_fd() == number)
+fn is_null_device(file: &File) -> bool {
+    let device = |stat: rustix::fs::Stat| (stat.st_mode, stat.st_rdev);
+    match (rustix::fs::fstat(file), rustix::fs::stat("/dev/null")) {
+        (Ok(this), Ok(null)) => device(this) == device(null),
+        // What it leads to can still be told apart from a socket.
+        (Ok(this), Err(_)) => rustix::fs::FileType::from_raw_mode(this.st_mode).is_char_device(),
+        _ => false,
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -133,6 +155,7 @@ mod tests {
     use super::*;
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
     fn pair() -> (TcpStream, TcpStream) {
@@ -216,5 +239,16 @@ mod tests {
         assert!(shut_down(ours.as_raw_fd()));
         assert!(hung_up(peer_end.as_raw_fd()));
         assert!(identity(ours.as_raw_fd()).is_some());
+    }
+
+    #[test]
+    fn a_socket_that_listens_is_nobodys_connection() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert_eq!(connection(server.as_raw_fd()), None);
+        let ours = TcpStream::connect(server.local_addr().unwrap()).unwrap();
+        assert!(connection(ours.as_raw_fd()).is_some());
+        assert!(shut_down(ours.as_raw_fd()));
+        assert_eq!(connection(ours.as_raw_fd()), identity(ours.as_raw_fd()));
+        assert_eq!(connection(-1), None);
     }
 }

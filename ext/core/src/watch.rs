@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::socket::Identity;
 
 #[cfg(target_os = "linux")]
-pub use linux::Watch;
+pub use linux::{pollers, Watch};
 
 /// How many hang-ups one look takes from the kernel.
 #[cfg(target_os = "linux")]
@@ -107,36 +107,58 @@ mod linux {
 
         /// Closes, in a forked child, this epoll and what the runtime that follows it has open. The parent's stay as they
         /// are; neither watch nor runtime may be used here again, nor dropped.
-        pub fn abandon(&self) {
+        ///
+        /// `opened` are the descriptors that the runtime has opened, among which others of the same kinds may be.
+        pub fn abandon(&self, opened: &[RawFd]) {
             let follower = self.follower.swap(NONE, Ordering::Relaxed);
-            if follower == NONE {
+            let epoll = self.epoll.as_raw_fd();
+            // A child may have closed all that it inherited, and have something else under these numbers by now.
+            if follower == NONE || !leads_to(follower, EPOLL) || !leads_to(epoll, EPOLL) || !same(follower, epoll) {
                 return;
             }
             let mut descriptors = runtime_of(follower);
-            descriptors.extend([follower, self.epoll.as_raw_fd()]);
+            descriptors.retain(|descriptor| opened.contains(descriptor));
+            descriptors.extend([follower, epoll]);
             for descriptor in descriptors {
-                // SAFETY: these belong to the watch and to its runtime, which were leaked: nobody else closes them.
+                // SAFETY: these belong to the watch and to its runtime, as was just seen, and both were leaked: nobody
+                // else closes them.
                 drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
             }
         }
     }
 
+    const EPOLL: &str = "anon_inode:[eventpoll]";
+    const EVENTFD: &str = "anon_inode:[eventfd]";
+
+    /// The descriptors that a runtime may have open: to be asked for before one is started, and afterwards.
+    pub fn pollers() -> Vec<RawFd> {
+        let mut found = open_descriptors();
+        found.retain(|descriptor| leads_to(*descriptor, EPOLL) || leads_to(*descriptor, EVENTFD));
+        found
+    }
+
+    fn leads_to(descriptor: RawFd, kind: &str) -> bool {
+        let link = std::fs::read_link(format!("/proc/self/fd/{descriptor}"));
+        link.is_ok_and(|link| link.to_string_lossy() == kind)
+    }
+
+    /// Whether two numbers lead to one epoll, by what it watches.
+    fn same(one: RawFd, other: RawFd) -> bool {
+        watched_by(one) == watched_by(other)
+    }
+
     /// The descriptors of a runtime, which gives no number away: its epolls are those that watch the follower, and its
     /// wake-up is the other thing they watch.
     fn runtime_of(follower: RawFd) -> Vec<RawFd> {
-        let leads_to = |descriptor: RawFd, kind: &str| {
-            let link = std::fs::read_link(format!("/proc/self/fd/{descriptor}"));
-            link.is_ok_and(|link| link.to_string_lossy() == kind)
-        };
         let mut found = Vec::new();
         for descriptor in open_descriptors() {
-            if !leads_to(descriptor, "anon_inode:[eventpoll]") {
+            if !leads_to(descriptor, EPOLL) {
                 continue;
             }
             let watched = watched_by(descriptor);
             if watched.contains(&follower) {
                 let wake_ups = watched.into_iter();
-                found.extend(wake_ups.filter(|number| leads_to(*number, "anon_inode:[eventfd]")));
+                found.extend(wake_ups.filter(|number| leads_to(*number, EVENTFD)));
                 found.push(descriptor);
             }
         }
@@ -160,6 +182,12 @@ mod linux {
             .filter_map(|target| target.split_whitespace().next()?.parse().ok())
             .collect()
     }
+}
+
+/// No runtime's descriptors are told apart here.
+#[cfg(not(target_os = "linux"))]
+pub fn pollers() -> Vec<RawFd> {
+    Vec::new()
 }
 
 /// Stands where there is no epoll: every socket is looked at when its connection is checked out.
@@ -187,7 +215,7 @@ impl Watch {
     }
 
     /// Has nothing open.
-    pub fn abandon(&self) {}
+    pub fn abandon(&self, _opened: &[RawFd]) {}
 }
 
 #[cfg(test)]

@@ -110,6 +110,7 @@ fn parts_without_a_number_left(server: &TcpListener) {
 fn a_child_works_while_other_threads_of_its_parent_hold_every_lock_and_children_of_children_pile_nothing_up() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let process = process::current();
+    process.observe();
     let (ours, theirs) = connect(&server);
     let connection = idle(process, &ours);
     let opened = machinery();

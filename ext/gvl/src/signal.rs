@@ -2,6 +2,7 @@
 
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
@@ -13,6 +14,8 @@ use rustix::pipe::{pipe_with, PipeFlags};
 pub struct Signal {
     reader: OwnedFd,
     writer: OwnedFd,
+    /// The pipe's inode, which both ends share.
+    inode: AtomicU64,
 }
 
 impl Signal {
@@ -23,22 +26,33 @@ impl Signal {
     /// Where the process may not open two more descriptors.
     pub fn new() -> std::io::Result<Self> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        Ok(Signal { reader, writer })
+        let inode = AtomicU64::new(rustix::fs::fstat(&reader)?.st_ino);
+        Ok(Signal { reader, writer, inode })
     }
 
     /// In a forked child: the same descriptors, with a pipe of its own behind them. The old one is the parent's.
     ///
+    /// Returns whether that was done. A child may have closed all that it inherited, and have something else under these
+    /// numbers by now: then nothing is, and this signal may not be used, nor dropped.
+    ///
     /// # Errors
     ///
     /// Where the process may not open two more descriptors.
-    pub fn renew(&self) -> std::io::Result<()> {
+    pub fn renew(&self) -> std::io::Result<bool> {
+        let inherited = self.inode.load(Ordering::Relaxed);
+        let there = |end: &OwnedFd| rustix::fs::fstat(end).is_ok_and(|stat| stat.st_ino == inherited);
+        if !there(&self.reader) || !there(&self.writer) {
+            return Ok(false);
+        }
         let own = Signal::new()?;
         for (new, old) in [(&own.reader, &self.reader), (&own.writer, &self.writer)] {
-            // SAFETY: `self` owns the number and goes on doing so: this second value of it is never dropped.
+            // SAFETY: the number leads to `self`'s own pipe, as was just seen, and `self` goes on owning it: this second
+            // value of it is never dropped.
             let mut old = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(old.as_raw_fd()) });
             replace(new, &mut old)?;
         }
-        Ok(())
+        self.inode.store(own.inode.load(Ordering::Relaxed), Ordering::Relaxed);
+        Ok(true)
     }
 
     /// Wakes whoever waits, now or next. Async-signal-safe: one system call, no lock, no allocation.
@@ -65,4 +79,20 @@ fn replace(new: &OwnedFd, old: &mut OwnedFd) -> rustix::io::Result<()> {
 fn replace(new: &OwnedFd, old: &mut OwnedFd) -> rustix::io::Result<()> {
     rustix::io::dup2(new, old)?;
     rustix::io::fcntl_setfd(old, rustix::io::FdFlags::CLOEXEC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_lead_elsewhere_by_now_are_left_alone() {
+        let signal = Signal::new().unwrap();
+        assert!(signal.renew().unwrap());
+        assert!(signal.renew().unwrap(), "its new pipe is its own");
+        // As if something else were there.
+        let inode = signal.inode.swap(0, Ordering::Relaxed);
+        assert!(!signal.renew().unwrap());
+        assert_eq!(rustix::fs::fstat(&signal.reader).unwrap().st_ino, inode);
+    }
 }

@@ -12,8 +12,9 @@ fn forked(ruby: &Ruby) -> Result<bool, Error> {
     guarded_as_known(ruby, || {
         let untold = fork::untold();
         if untold {
-            fork::told();
+            // What fails here is to be tried again: a second time it does no harm.
             process::forked();
+            fork::told();
         }
         Ok(untold)
     })

@@ -24,11 +24,12 @@ fn signal(ruby: &Ruby, process: &'static Process) -> Result<Arc<Signal>, Error> 
         }
     }
     let signal = match known.take() {
-        Some((_, inherited)) => {
-            inherited.renew().map_err(failed)?;
-            inherited
+        Some((_, inherited)) if inherited.renew().map_err(failed)? => inherited,
+        other => {
+            // Its numbers are somebody else's.
+            std::mem::forget(other);
+            Arc::new(Signal::new().map_err(failed)?)
         }
-        None => Arc::new(Signal::new().map_err(failed)?),
     };
     let waker = signal.clone();
     process.events.wake_with(Arc::new(move || waker.post()));

@@ -13,11 +13,10 @@ fn shut_down(ruby: &Ruby, descriptor: i32) -> Result<bool, Error> {
     guarded(ruby, || Ok(socket::shut_down(descriptor)))
 }
 
-/// Those of these descriptors that lead to sockets, each with the socket's identity.
-fn identities(ruby: &Ruby, descriptors: Vec<i32>) -> Result<Vec<(i32, u64)>, Error> {
+/// A descriptor with the identity of the connection's socket that it leads to; nil where it leads to none.
+fn identity(ruby: &Ruby, descriptor: i32) -> Result<Option<(i32, u64)>, Error> {
     guarded(ruby, || {
-        let identity = |descriptor| socket::identity(descriptor).map(|identity| (descriptor, identity.0));
-        Ok(descriptors.into_iter().filter_map(identity).collect())
+        Ok(socket::connection(descriptor).map(|identity| (descriptor, identity.0)))
     })
 }
 
@@ -29,7 +28,7 @@ pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
     let sockets = module.define_module("Sockets")?;
     sockets.define_singleton_method("_hung_up", function!(hung_up, 1))?;
     sockets.define_singleton_method("_shut_down", function!(shut_down, 1))?;
-    sockets.define_singleton_method("_identities", function!(identities, 1))?;
+    sockets.define_singleton_method("_identity", function!(identity, 1))?;
     sockets.define_singleton_method("_part", function!(part, 2))?;
     Ok(())
 }

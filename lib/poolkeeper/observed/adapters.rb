@@ -42,7 +42,7 @@ module Poolkeeper
 
         # @return [Array<Array(Integer, Integer)>] descriptor and identity of each connection's socket
         def sockets
-          Sockets._identities(everyone.map { |adapter| Driver.descriptor(adapter) })
+          everyone.filter_map { |adapter| Driver.identity(adapter) }
         end
 
         # Takes the drivers of all connections away, without a word to the server, where the next use connects anew. Up

@@ -65,7 +65,8 @@ module Poolkeeper
         # nobody would ever find it: so the pool's next step is taken here.
         def queue(adapter)
           masked("looking at a connection at checkin") do
-            next if adapter.in_use?
+            # ... unless the connection has left its pool in the meantime, where ActiveRecord raises.
+            next if adapter.in_use? || adapter.pool.connections.none? { |other| other.equal?(adapter) }
 
             available = adapter.pool.instance_variable_get(:@available)
             available&.delete(adapter)

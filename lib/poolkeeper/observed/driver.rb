@@ -95,8 +95,25 @@ module Poolkeeper
           number = Adapters.number(adapter)
           # So that its end, which is our own doing, is no hang-up.
           Mirror._dropped(number) if number
-          Sockets._shut_down(descriptor(adapter))
+          shut_down(adapter)
           adapter.disconnect!
+        end
+
+        # Ends whatever waits for a connection's socket. The number is read and used without a method of Ruby's between
+        # the two: at the return of one another thread may run, close the socket, and have its number given to another.
+        def shut_down(adapter)
+          raw = adapter.instance_variable_get(@variable)
+          driver(raw.class) ? Sockets._shut_down(raw.socket) : false
+        rescue Closed
+          false
+        end
+
+        # @return [Array(Integer, Integer), nil] descriptor and identity of a connection's socket, read like that
+        def identity(adapter)
+          raw = adapter.instance_variable_get(@variable)
+          driver(raw.class) ? Sockets._identity(raw.socket) : nil
+        rescue Closed
+          nil
         end
 
         private

@@ -13,6 +13,9 @@ module Poolkeeper
       def initialize(pool)
         @pool = pool
         @adapter = nil
+        # From when on the attempt gives its connection back: it may be another's at any time.
+        @returning = false
+        @turn = Mutex.new
       end
 
       # @param deadline [Float] on the monotonic clock
@@ -67,6 +70,7 @@ module Poolkeeper
       end
 
       def give_back
+        Thread.handle_interrupt(Object => :never) { @turn.synchronize { @returning = true } }
         Driver.drop(@adapter) unless Driver.state(@adapter).to_i == Driver::IDLE
         @pool.checkin(@adapter)
         given_back = true
@@ -81,14 +85,22 @@ module Poolkeeper
         Thread.handle_interrupt(Object => :never) do
           next true unless attempt&.alive?
 
-          # On 6.1 and 7.0 a checkout already asks the server, before it has given us anything.
-          adapter = @adapter || leased_to(attempt)
-          Sockets._shut_down(Driver.descriptor(adapter)) if adapter
+          adapter = @turn.synchronize { cut(attempt) }
           true
         ensure
           attempt&.kill
           take_back(adapter, attempt) if adapter && attempt.join(FAREWELL)
         end
+      end
+
+      # @return [Object, nil] the adapter whose socket was shut down
+      def cut(attempt)
+        return if @returning
+
+        # On 6.1 and 7.0 a checkout already asks the server, before it has given us anything.
+        adapter = @adapter || leased_to(attempt)
+        Driver.shut_down(adapter) if adapter
+        adapter
       end
 
       def leased_to(owner)

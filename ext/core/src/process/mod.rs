@@ -12,6 +12,7 @@ mod taken;
 mod tests;
 mod watching;
 
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
 
@@ -23,6 +24,7 @@ use crate::event::{Event, Notice, Queue};
 use crate::host::Hosts;
 use crate::lock::lock;
 use crate::observed::Mirror;
+use crate::socket;
 use crate::trip;
 use crate::watch::Watch;
 
@@ -38,6 +40,8 @@ pub struct Process {
     watch: OnceCell<Option<Watch>>,
     collecting: Mutex<Taken>,
     runtime: OnceCell<Option<Runtime>>,
+    /// The descriptors that came with the runtime, and at the same time.
+    opened: OnceCell<Vec<RawFd>>,
     watch_wanted: AtomicBool,
     observing: AtomicBool,
     unwatched: AtomicU64,
@@ -67,7 +71,7 @@ pub fn forked() -> &'static Process {
     let inherited = current();
     if let Some(Some(watch)) = inherited.watch.get() {
         // Leaked with the rest, its descriptors would pile up where children fork children.
-        watch.abandon();
+        watch.abandon(inherited.opened.get().map_or(&[], Vec::as_slice));
     }
     inherited.successor.get_or_init(|| Process::leaked(Some(inherited)))
 }
@@ -82,6 +86,7 @@ impl Process {
             watch: OnceCell::new(),
             collecting: Mutex::default(),
             runtime: OnceCell::new(),
+            opened: OnceCell::new(),
             watch_wanted: AtomicBool::new(watch_wanted),
             observing: AtomicBool::new(inherited.is_some_and(Process::observing)),
             unwatched: AtomicU64::new(0),
@@ -91,6 +96,7 @@ impl Process {
 
     /// From now on the mirror knows of every lease. A forked child goes on observing, from an empty mirror.
     pub fn observe(&self) {
+        socket::expect_forks();
         self.observing.store(true, Ordering::Release);
     }
 

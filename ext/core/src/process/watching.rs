@@ -15,7 +15,7 @@ use crate::lock::lock;
 use crate::observed::HungUp;
 use crate::socket::Identity;
 use crate::trip;
-use crate::watch::Watch;
+use crate::watch::{pollers, Watch};
 
 impl Process {
     /// Switches the watch on or off for sockets that are seen from now on.
@@ -126,14 +126,17 @@ impl Process {
     pub(super) fn runtime(&self) -> Result<&Runtime, Error> {
         let mut failure = None;
         let runtime = self.runtime.get_or_init(|| {
-            Builder::new_multi_thread()
+            let before = pollers();
+            let runtime = Builder::new_multi_thread()
                 .worker_threads(1)
                 .thread_name("poolkeeper-io")
                 .enable_io()
                 .enable_time()
-                .build()
-                .map_err(|error| failure = Some(error))
-                .ok()
+                .build();
+            let mut opened = pollers();
+            opened.retain(|descriptor| !before.contains(descriptor));
+            let _ = self.opened.set(opened);
+            runtime.map_err(|error| failure = Some(error)).ok()
         });
         runtime.as_ref().ok_or_else(|| {
             Error::Runtime(failure.unwrap_or_else(|| std::io::Error::other("it could not be started before")))
