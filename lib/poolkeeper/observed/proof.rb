@@ -120,14 +120,16 @@ module Poolkeeper
         Driver.drop(adapter) if left
       end
 
-      # The deadline has passed: the pool's lock is not waited for.
+      # The deadline has passed: the pool's lock is not waited for, and is given back whatever comes.
       def unless_stuck
-        return unless @pool.mon_try_enter
+        Thread.handle_interrupt(Object => :never) do
+          next unless @pool.mon_try_enter
 
-        begin
-          yield
-        ensure
-          @pool.mon_exit
+          begin
+            yield
+          ensure
+            @pool.mon_exit
+          end
         end
       end
 
