@@ -41,6 +41,7 @@ RSpec.describe "The garbage collector", :scripts do
       "Mirror._forget_pool" => [[2]],
       "Mirror._dropped" => [[1]],
       "Mirror._keep" => [[1]],
+      "Mirror._report" => [[1]],
       "Mirror._count" => [[1, "released".dup, false], [1, "nonsense", true]],
       "Mirror._stats" => [[]],
       "Notices._notify" => [["connection.leaked".dup, 1, 7, 0.5, "a reason".dup, true], ["x", nil, nil, nil, broken[1], nil]],

@@ -69,6 +69,19 @@ RSpec.describe "Mode :report", :database do
     expect(writing_pool.connections.size).to eq(2)
   end
 
+  it "tells of each that would be evicted once, however often it comes by" do
+    warm_up(2)
+    primary.terminate(:all)
+    wait_until { would[:evicted] >= 2 }
+    2.times { Poolkeeper::Observed::Walk.tidy }
+    told = Queue.new
+    Poolkeeper.events.subscribe("release.kept") { told << true }
+    # Whatever the walks have asked for is done by then.
+    Poolkeeper::Events.tell("release.kept")
+    told.pop
+    expect(would[:evicted]).to eq(2)
+  end
+
   it "closes no idle connection before a fork" do
     warm_up(2)
     Poolkeeper::KarafkaListener.new.on_swarm_manager_before_fork(nil)

@@ -15,7 +15,7 @@ module Support
       "Mirror._leases" => [7], "Mirror._lease" => [1], "Mirror._released" => [7], "Mirror._job" => [7, "orders", 3],
       "Mirror._begin" => [7], "Mirror._seed" => [1, 7], "Mirror._missed" => [1, 7], "Mirror._found_with" => [1, 7],
       "Mirror._lease_ended" => [1], "Mirror._forget" => [1],
-      "Mirror._newest" => [], "Mirror._retain" => [1, [1]], "Mirror._dropped" => [1], "Mirror._keep" => [1],
+      "Mirror._newest" => [], "Mirror._retain" => [1, [1]], "Mirror._dropped" => [1], "Mirror._keep" => [1], "Mirror._report" => [1],
       "Mirror._count" => [1, "released", false], "Mirror._stats" => [],
       "Notices._next" => [0.0], "Notices._notify" => ["error.rescued", 1, 7, nil, "a spec's", false],
       "Incidents._fault" => [:unreachable, 1, 7], "Incidents._healthy?" => [],

@@ -202,6 +202,13 @@ fn keep(ruby: &Ruby, connection: u64) -> Result<bool, Error> {
     guarded(ruby, || Ok(process::current().mirror(|mirror| mirror.keep(connection))))
 }
 
+/// Whether a condemned connection is reported for the first time.
+fn report(ruby: &Ruby, connection: u64) -> Result<bool, Error> {
+    guarded(ruby, || {
+        Ok(process::current().mirror(|mirror| mirror.report(connection)))
+    })
+}
+
 fn count(ruby: &Ruby, pool: u64, counter: String, would: bool) -> Result<(), Error> {
     guarded(ruby, || {
         let counter = Counter::named(&counter)
@@ -315,6 +322,7 @@ pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
     mirror.define_singleton_method("_forget_pool", function!(forget_pool, 1))?;
     mirror.define_singleton_method("_dropped", function!(dropped, 1))?;
     mirror.define_singleton_method("_keep", function!(keep, 1))?;
+    mirror.define_singleton_method("_report", function!(report, 1))?;
     mirror.define_singleton_method("_count", function!(count, 3))?;
     mirror.define_singleton_method("_stats", function!(stats, 0))?;
     Ok(())

@@ -93,6 +93,8 @@ module Poolkeeper
         def count(adapter, number, reason)
           # Its mark may have gone since, with its socket.
           return false unless Mirror._condemned(number)
+          # A connection that nobody evicts comes by at each walk.
+          return false unless Poolkeeper.config.act? || Mirror._report(number)
 
           pool = Pools.number(adapter.pool)
           Mirror._count(pool, "evicted", !Poolkeeper.config.act?)

@@ -88,6 +88,8 @@ pub struct Connection {
     pub socket: Option<Socket>,
     /// Whether and why it is condemned.
     pub condemned: Option<Condemned>,
+    /// Whether it was reported that it would be evicted, by this mark.
+    pub reported: bool,
 }
 
 impl Connection {
@@ -98,6 +100,7 @@ impl Connection {
             lease: None,
             socket: None,
             condemned: None,
+            reported: false,
         }
     }
 }

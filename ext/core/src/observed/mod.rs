@@ -113,6 +113,7 @@ impl Mirror {
             forget_identity(&mut self.by_identity, old.identity, connection);
         }
         entry.condemned = None;
+        entry.reported = false;
         if let Some(socket) = &socket {
             self.by_identity.insert(socket.identity, connection);
             if let Some(pool) = self.pools.get_mut(&entry.pool) {
@@ -286,6 +287,12 @@ impl Mirror {
             .get_mut(&connection)
             .and_then(|entry| entry.lease.as_mut());
         lease.is_some_and(|lease| !std::mem::replace(&mut lease.kept, true))
+    }
+
+    /// Whether a condemned connection is reported for the first time, which is often enough.
+    pub fn report(&mut self, connection: u64) -> bool {
+        let entry = self.connections.get_mut(&connection);
+        entry.is_some_and(|entry| entry.condemned.is_some() && !std::mem::replace(&mut entry.reported, true))
     }
 
     /// A lease ended without a word; its connection may still be in its pool.

@@ -192,6 +192,19 @@ fn owners_that_hold_nothing_do_not_pile_up() {
 }
 
 #[test]
+fn a_condemned_connection_is_reported_once_for_each_of_its_marks() {
+    let mut mirror = mirror();
+    let connection = mirror.enlist(1);
+    assert!(!mirror.report(connection), "nothing speaks against it");
+    mirror.condemn(connection, Condemned::HungUp);
+    assert!(mirror.report(connection));
+    assert!(!mirror.report(connection));
+    mirror.socket(connection, None);
+    mirror.condemn(connection, Condemned::HungUp);
+    assert!(mirror.report(connection));
+}
+
+#[test]
 fn counts_are_kept_by_pool_and_apart_from_what_would_have_been_done() {
     let mut mirror = mirror();
     mirror.count(1, Counter::Released, false);
