@@ -130,10 +130,12 @@ module Poolkeeper
         case event
         when Integer then Observed::Eviction.evict(event)
         when Hash
+          own = event[:owner] == Owner.current
           # The application's code, which is interrupted as everywhere.
           Thread.handle_interrupt(Object => :immediate) { Poolkeeper.events.carry(event) }
-          # A subscriber may have used a database.
-          Handler.release(:discard)
+          # A subscriber may have used a database. Where nothing is given back, each release tells the same again: to
+          # release after what this thread's own has told would go round for ever.
+          Handler.release(:discard) if Poolkeeper.config.act? || !own
         end
       rescue Exception => e # rubocop:disable Lint/RescueException -- one event must not end the carrying of the rest
         Log.line(:error, "carrying an event: #{Log.describe(e)}")

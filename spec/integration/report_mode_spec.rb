@@ -82,6 +82,26 @@ RSpec.describe "Mode :report", :database do
     expect(would[:evicted]).to eq(2)
   end
 
+  it "does not go round for ever where a subscriber leaves a transaction open, and tells of that once" do
+    # Subscriptions last.
+    leave = [-> { hold.begin_transaction(_lazy: false) }]
+    Poolkeeper.events.subscribe("release.reported") { leave.pop&.call }
+    told = Queue.new
+    Poolkeeper.events.subscribe("connection.leaked") { told << true }
+    on_thread { hold && Poolkeeper.release }
+    wait_until { idle_in_transaction == 1 && !told.empty? }
+    own = Thread.list.find { |thread| thread.name == "poolkeeper" }.object_id
+    carried = Queue.new
+    Poolkeeper.events.subscribe("release.kept") { carried << true }
+    3.times { Poolkeeper::Events.tell("release.kept", owner: own) && carried.pop }
+    expect(told.size).to eq(1)
+  ensure
+    act
+    # The next event has the poolkeeper thread release.
+    Poolkeeper::Events.tell("release.kept")
+    wait_until { idle_in_transaction.zero? }
+  end
+
   it "closes no idle connection before a fork" do
     warm_up(2)
     Poolkeeper::KarafkaListener.new.on_swarm_manager_before_fork(nil)

@@ -40,7 +40,8 @@ RSpec.describe "Poolkeeper.stats", :database do
   it "tells who holds what, and for how long" do
     began = Support.now
     hold
-    wait_until { Support.now - began > 0.02 }
+    held = Support.now
+    wait_until { Support.now - held > 0.02 }
     lease = stats[:leases].first
 
     expect(stats[:leases].size).to eq(1)
