@@ -52,12 +52,19 @@ module Poolkeeper
         @observing = true
       end
 
-      # Done again it changes nothing, so two threads that get here together do no harm.
+      # Done again it changes nothing.
       def learn_leases(adapter)
         return adapter.prepend(Hooks) if Driver.lazy?
 
-        adapter.set_callback(:checkout, :before, Callbacks, prepend: true)
-        adapter.set_callback(:checkin, :after, Callbacks)
+        call_back(adapter, :checkout, :before, prepend: true)
+        call_back(adapter, :checkin, :after)
+      end
+
+      # ActiveSupport would call an object as often as it was given.
+      def call_back(adapter, event, time, **options)
+        return if adapter.__callbacks[event].any? { |callback| callback.filter.equal?(Callbacks) }
+
+        adapter.set_callback(event, time, Callbacks, **options)
       end
     end
   end

@@ -129,6 +129,18 @@ RSpec.describe "Mode :report", :database do
     expect_log(/dropped a connection before its next use \(.*mode=report/)
   end
 
+  it "counts once, however often observing has begun" do
+    3.times do
+      Poolkeeper::Observed.instance_variable_set(:@observing, nil)
+      Poolkeeper.observe
+    end
+    warm_up(1)
+    primary.terminate(:all)
+    wait_until { would[:evicted] == 1 }
+    writing_pool.checkin(writing_pool.checkout)
+    expect(would[:dropped]).to eq(1)
+  end
+
   it "counts and says that a condemned connection would be dropped, and leaves it to its owner" do
     adapter = hold
     primary.terminate([backend_of(adapter)])

@@ -37,7 +37,7 @@ module Support
       "lib/poolkeeper/observed/eviction.rb#remove" => "the same, and nobody waits for whom it would connect",
       "lib/poolkeeper/observed/proof.rb#numbers" => "has the pool's lock, for which it has not waited",
       "lib/poolkeeper/observed/proof.rb#take_back" => "the same",
-      "lib/poolkeeper/observed/proof.rb#sever" => "for its own attempt, which was killed: at most FAREWELL",
+      "lib/poolkeeper/observed/proof.rb#sever" => "for its own attempt, which connects or was killed: at most FAREWELL",
       "lib/poolkeeper/observed/reaper.rb#spawn_thread" => "for a thread that starts another, and ends",
       "lib/poolkeeper/observed/release.rb#roll_back" => "a database in this process answers at once"
     }.freeze
@@ -228,7 +228,8 @@ module Support
           -> { Poolkeeper.verify!(Support::Models::Item, timeout: 60) }
         end
 
-        point "for a server that is silent in verify!, on its #{who} thread", at: at, who: who do
+        point "for a server that is silent in verify!, on its #{who} thread",
+              at: at, who: who, held: who == :attempt && :driver do
           adapter = writing_pool.checkout
           backend = backend_of(adapter)
           writing_pool.checkin(adapter)

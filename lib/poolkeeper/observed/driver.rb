@@ -81,6 +81,13 @@ module Poolkeeper
           !mysql?(raw) || !(raw.closed? || busy?(raw))
         end
 
+        # Whether a thread is in the middle of a connect that may not be cut short: from mysql2 0.5.5 on a client whose
+        # thread is killed there leaves its socket open for good.
+        def connecting?(thread)
+          stack = thread.backtrace_locations(0, 4) || []
+          stack.any? { |place| place.base_label == "connect" && place.path.end_with?("mysql2/client.rb") }
+        end
+
         # Whether the database lives in this process (SQLite). There is no server that could be dead, and a database in
         # memory would be lost with its connection.
         def in_process?(adapter)

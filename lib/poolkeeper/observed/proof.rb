@@ -83,6 +83,7 @@ module Poolkeeper
       def sever(attempt)
         adapter = nil
         Thread.handle_interrupt(Object => :never) do
+          attempt.join(FAREWELL) if attempt && Driver.connecting?(attempt)
           next true unless attempt&.alive?
 
           adapter = @turn.synchronize { cut(attempt) }
