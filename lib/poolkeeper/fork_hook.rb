@@ -126,11 +126,9 @@ module Poolkeeper
         return unless defined?(::ActiveSupport::ForkTracker)
 
         tracker = ::ActiveSupport::ForkTracker
-        return tracker.after_fork_callback if tracker.respond_to?(:after_fork_callback)
-
-        # Up to 7.0 it compares pids, and from 3.3 on Ruby remembers its own until a fork it knows of.
+        # It compares pids, and from 3.3 on Ruby remembers its own until a fork that it knows of.
         tracker.instance_variable_set(:@pid, nil)
-        tracker.check!
+        tracker.respond_to?(:after_fork_callback) ? tracker.after_fork_callback : tracker.check!
       end
     end
   end

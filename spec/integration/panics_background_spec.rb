@@ -88,9 +88,9 @@ RSpec.describe "A panic in the background", :database, :scripts do
           before = keeper
           trip("#{place}", 1)
           logged(/the poolkeeper thread was started again: Poolkeeper::InternalError: .*tripped at #{place}/)
-          # It waits again.
-          wait_until { Poolkeeper::Trip._frames == 1 }
-          say(evicted: evicted, same: keeper == before, frames: Poolkeeper::Trip._frames, told: lines(/started again/))
+          done = evicted
+          wait_until(message: "it waits again, and in nothing else") { Poolkeeper::Trip._frames == 1 }
+          say(evicted: done, same: keeper == before, frames: Poolkeeper::Trip._frames, told: lines(/started again/))
         RUBY
       end
     end

@@ -3,6 +3,7 @@
 require "spec_helper"
 require_relative "../support/karafka_monitor"
 require_relative "../support/karafka_worker"
+require_relative "../support/resources"
 
 # A supervisor forks its nodes when it starts, and again for each that has died, hours later.
 RSpec.describe "A swarm", :database, :forks do
@@ -36,7 +37,7 @@ RSpec.describe "A swarm", :database, :forks do
   end
 
   def size_of_process
-    GC.start
+    Support::Resources.collect
     { descriptors: Support::Proc.fds.size, mirror: Poolkeeper::Core._sizes.first,
       threads: Support::Proc.threads.size, rss: Support::Proc.rss }
   end
@@ -104,8 +105,9 @@ RSpec.describe "A swarm", :database, :forks do
     after = size_of_process
 
     expect(said.uniq).to contain_exactly([0], [1, 1])
-    expect(after.slice(:descriptors, :mirror)).to eq(before.slice(:descriptors, :mirror))
-    # Ruby keeps threads that have ended for a while.
+    expect(after[:mirror]).to eq(before[:mirror])
+    # What earlier examples left to the collector may go meanwhile, and Ruby keeps threads that have ended for a while.
+    expect(after[:descriptors]).to be <= before[:descriptors]
     expect(after[:threads]).to be <= before[:threads]
     expect(after[:rss] - before[:rss]).to be < 5 * 1024 * 1024
     pids = warm_up(3).map { |adapter| backend_of(adapter) }

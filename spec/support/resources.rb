@@ -64,7 +64,6 @@ module Support
       # Not glibc.
       nil
     end
-    private_class_method :collect
 
     def within?(before, after)
       after.to_a.first(3) == before.to_a.first(3) &&
