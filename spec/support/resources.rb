@@ -13,7 +13,9 @@ module Support
     PATIENCE = 20
     # Ruby keeps the kernel's thread of one that has ended for a while, name and all. These come and go: owners,
     # workers, and those that bear only a file's name; Ruby's own list tells how many of them are alive.
-    TRANSIENT = /\A(owner \d|karafka\.worker.*|.+\.rb.*)?\z/
+    TRANSIENT = /\A(owner \d|karafka\.worker.*|worker-\d+|.+\.rb.*)?\z/
+    # Threads of the pool that `load_async` uses, which has as many as were ever needed at once.
+    ASYNC = /\Aworker-\d+\z/
 
     Figures = Struct.new(:connections, :pools, :descriptors, :threads, :native, :memory) do
       def to_s
@@ -28,7 +30,8 @@ module Support
     def figures
       collect
       Figures.new(Poolkeeper::Core._sizes.first, Poolkeeper::Mirror._stats.size, Proc.fds.size,
-                  Thread.list.size, Proc.threads.values.grep_v(TRANSIENT).size, Proc.rss)
+                  Thread.list.count { |thread| !ASYNC.match?(thread.name.to_s) },
+                  Proc.threads.values.grep_v(TRANSIENT).size, Proc.rss)
     end
 
     # @return [Figures] once they stand still

@@ -23,6 +23,8 @@ module Support
         @messages = Messages.new
         Poolkeeper.configure { |config| config.logger = @messages }
         @began = Support.now
+        # From 3.2 on Ruby has a thread for this, from its first use on.
+        Timeout.timeout(1) { nil }
       end
 
       # @raise [Violation] with all that it takes to play it again
