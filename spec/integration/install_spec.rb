@@ -6,7 +6,7 @@ require "open3"
 require "rbconfig"
 require "tmpdir"
 
-RSpec.describe "The gem" do
+RSpec.describe "The gem", :once do
   root = File.expand_path("../..", __dir__)
 
   # Runs a command outside of the project, with nothing of the suite's own Ruby settings.
@@ -78,7 +78,7 @@ RSpec.describe "The gem" do
   end
 end
 
-RSpec.describe "extconf.rb" do
+RSpec.describe "extconf.rb", :once do
   around { |example| Dir.mktmpdir("poolkeeper-extconf") { |place| (@place = place) && example.run } }
 
   # @return [Array(String, Process::Status)]

@@ -5,7 +5,7 @@ require_relative "../support/native"
 require_relative "../support/trip"
 
 # Where a panic is forced by name, see ext/core/src/trip.rs.
-RSpec.describe "A panic in Rust", :scripts do
+RSpec.describe "A panic in Rust", :once, :scripts do
   entries = Support::Native.registered.reject { |name| name.start_with?(Support::Native::SPECS) }
   # The places that an entry may come by, beside its own beginning.
   places = ["locked", "changed", "hosts", "event queue"]
@@ -82,7 +82,7 @@ RSpec.describe "A panic in Rust", :scripts do
   end
 end
 
-RSpec.describe "The library that is shipped" do
+RSpec.describe "The library that is shipped", :once do
   root = Support::Trip::ROOT
 
   it "cannot be made to panic: it has no such entry, and none of the code behind it" do

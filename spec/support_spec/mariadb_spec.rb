@@ -4,7 +4,7 @@ require_relative "../support/mariadb"
 require_relative "../support/proc"
 require "tempfile"
 
-RSpec.describe Support::Mariadb do
+RSpec.describe Support::Mariadb, :once do
   before(:context) { @cluster = described_class.start(standby: true) }
   after(:context) { @cluster&.close }
 

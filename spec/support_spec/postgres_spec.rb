@@ -4,7 +4,7 @@ require_relative "../support/postgres"
 require_relative "../support/proc"
 require "tempfile"
 
-RSpec.describe Support::Postgres do
+RSpec.describe Support::Postgres, :once do
   before(:context) { @cluster = described_class.start(standby: true, log_statement: "all") }
   after(:context) { @cluster&.close }
 
