@@ -11,6 +11,10 @@ module Support
 
     SIGNAL = "USR2"
 
+    def self.included(group)
+      group.after { part_from_orphans }
+    end
+
     # Where a thread waits until the example lets it go.
     class Gate
       def initialize
@@ -62,6 +66,20 @@ module Support
         super(*arguments, &block)
       end
       gate
+    end
+
+    # A thread that is killed while its driver connects may leave the socket to nobody, not even to the collector. It is
+    # no connection of any pool's, and the next examples are to count it no more.
+    def part_from_orphans
+      GC.start
+      owned = pools.flat_map(&:connections).map { |adapter| Poolkeeper::Observed::Driver.descriptor(adapter) }
+      orphans = [primary, standby].flat_map { |node| Proc.inodes_to(node.port) }.map { |inode| "socket:[#{inode}]" }
+      Proc.fds.each do |descriptor, target|
+        next if owned.include?(descriptor) || !orphans.include?(target)
+
+        # Should it have an owner after all, that one closes the null device.
+        Poolkeeper::Sockets._part(*Poolkeeper::Sockets._identity(descriptor))
+      end
     end
 
     # Has a method of an object, which is the application's or the driver's, wait before it does its work.
