@@ -106,24 +106,26 @@ module Poolkeeper
           adapter.disconnect!
         end
 
-        # Ends whatever waits for a connection's socket. The number is read and used without a method of Ruby's between
-        # the two: at the return of one another thread may run, close the socket, and have its number given to another.
+        # Ends whatever waits for a connection's socket.
         def shut_down(adapter)
-          raw = adapter.instance_variable_get(@variable)
-          driver(raw.class) ? Sockets._shut_down(raw.socket) : false
-        rescue Closed
-          false
+          with_socket(adapter) { |raw| Sockets._shut_down(raw.socket) }
         end
 
-        # @return [Array(Integer, Integer), nil] descriptor and identity of a connection's socket, read like that
+        # @return [Array(Integer, Integer), nil] descriptor and identity of a connection's socket
         def identity(adapter)
-          raw = adapter.instance_variable_get(@variable)
-          driver(raw.class) ? Sockets._identity(raw.socket) : nil
-        rescue Closed
-          nil
+          with_socket(adapter) { |raw| Sockets._identity(raw.socket) }
         end
 
         private
+
+        # For a block that reads the descriptor's number and uses it without a method of Ruby's between the two: at the
+        # return of one another thread may run, close the socket, and have its number given to another.
+        def with_socket(adapter)
+          raw = adapter.instance_variable_get(@variable)
+          yield raw if driver(raw.class)
+        rescue Closed
+          nil
+        end
 
         # Whether a query is under way. The client refers to the thread (later the fiber) that waits for its answer, and
         # says so to nobody. In 0.5.3 (not in 0.5.7) a killed thread stays there for ever, and every later query is
