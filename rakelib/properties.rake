@@ -3,23 +3,18 @@
 # What the random test runs on: each ActiveRecord that bin/platform/activerecord has laid out, and each family of
 # servers that the suite knows.
 module Properties
-  ROOT = File.expand_path("..", __dir__)
   SEEDS = [1, 2].freeze
   STEPS = 50_000
 
   class << self
     # @return [Array<String>]
     def versions
-      chosen = ENV.fetch("POOLKEEPER_ACTIVERECORD", nil)
-      chosen ? [chosen] : %w[6.1 7.2]
+      ENV.fetch("POOLKEEPER_ACTIVERECORD", "6.1 7.2").split
     end
 
     # @return [Array<String>]
     def databases
-      chosen = ENV.fetch("POOLKEEPER_DATABASE", nil)
-      return [chosen] if chosen
-
-      ["postgresql", *("mariadb" if File.exist?(File.join(ROOT, "spec/support/mariadb.rb")))]
+      ENV.fetch("POOLKEEPER_DATABASE", "postgresql mariadb").split
     end
 
     # @return [Array<Array(Integer, Integer)>] seed and steps of each run
