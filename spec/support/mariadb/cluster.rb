@@ -36,6 +36,7 @@ module Support
       end
 
       def start_standby
+        require_log
         @standby = node("standby", read_only: true).boot
         standby.sql(<<~SQL)
           CHANGE MASTER TO MASTER_HOST = '#{primary.host}', MASTER_PORT = #{primary.port},
@@ -46,6 +47,13 @@ module Support
         await_connection
         wait_for_replay(timeout: Node::PATIENCE)
         standby
+      end
+
+      # The standby of a primary without a log reads for a moment before it is told, so it cannot be asked.
+      def require_log
+        return unless primary.sql("SELECT @@log_bin").first == ["0"]
+
+        raise Error, "replication did not start: the primary keeps no binary log"
       end
 
       def await_connection
