@@ -12,7 +12,7 @@ module Support
 end
 
 %w[proc wait driver resources sockets async].each { |file| require_relative file }
-%w[errors draw owner walk mirror pins rows using servers world history watchdog messages counters check turn
+%w[errors draw owner walk mirror pins rows using servers reaping world history watchdog messages counters check turn
    releasing work child operation tally].each { |file| require_relative "stateful/#{file}" }
 %w[leases transactions pinning pools faults interrupts process].each do |file|
   require_relative "stateful/operations/#{file}"

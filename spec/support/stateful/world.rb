@@ -36,6 +36,7 @@ module Support
 
       def initialize
         connect(pool: SIZE, checkout_timeout: TIMEOUT, reaping_frequency: 0)
+        ActiveRecord::ConnectionAdapters::ConnectionPool.prepend(Reaping)
         remember_configurations
         @wounded, @unannounced, @lost = Array.new(3) { {}.compare_by_identity }
         @reasons = Hash.new(0)
