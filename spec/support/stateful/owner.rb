@@ -63,6 +63,11 @@ module Support
         @era += 1
       end
 
+      # What has gone back may be taken again, in another piece of work.
+      def forget_returned
+        taken.select! { |adapter, _| adapter.owner.equal?(thread) }
+      end
+
       def leave
         @questions << nil
         thread.join

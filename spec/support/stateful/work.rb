@@ -67,6 +67,7 @@ module Support
         use(adapter, kind)
         @owner.phase = :releasing
         @turn.release
+        @owner.forget_returned
       end
 
       # What it holds already may be dead, or in a transaction.

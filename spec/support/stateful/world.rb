@@ -91,7 +91,7 @@ module Support
       # @param present [Hash{Object => true}]
       def forget(present)
         [@wounded, @unannounced, @lost].each { |known| known.select! { |adapter, _| present.key?(adapter) } }
-        owners.each { |owner| owner.taken.select! { |adapter, _| adapter.owner.equal?(owner.thread) } }
+        owners.each(&:forget_returned)
       end
 
       # Puts everything away: no child, no owner, no connection, no trace.
