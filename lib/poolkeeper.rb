@@ -8,6 +8,10 @@ require_relative "poolkeeper/interrupts"
 require_relative "poolkeeper/log"
 require_relative "poolkeeper/configuration"
 require_relative "poolkeeper/owner"
+require_relative "poolkeeper/pool_options"
+require_relative "poolkeeper/connection"
+require_relative "poolkeeper/pool"
+require_relative "poolkeeper/pools"
 require_relative "poolkeeper/fault"
 require_relative "poolkeeper/verification"
 require_relative "poolkeeper/events"
@@ -47,6 +51,13 @@ module Poolkeeper
       yield @config if block_given?
       Handler.call("observing", false) { Observed.start }
       @config
+    end
+
+    # @param name [Symbol, String]
+    # @return [Pool] the native pool of that name
+    # @raise [ConfigurationError] where there is none
+    def [](name)
+      Pools.fetch(name)
     end
 
     # Begins to observe ActiveRecord now, or as soon as it is loaded. `release`, `verify`, `verify!`, `configure` and a

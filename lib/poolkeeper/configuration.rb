@@ -68,6 +68,17 @@ module Poolkeeper
       karafka_logger || (@default_logger ||= Log.default)
     end
 
+    # Makes a native pool, which {Poolkeeper.[]} knows by its name.
+    #
+    # @param name [Symbol, String]
+    # @param url [String] such as `postgres://user:password@host:5432/database`
+    # @param options [Hash] see {PoolOptions}
+    # @return [Pool]
+    # @raise [ConfigurationError] for an unknown option, or a value it cannot take
+    def pool(name, url, **options)
+      Pools.define(name, url, **options)
+    end
+
     # @return [Boolean] whether repairs are made, not only reported
     def act?
       @mode == :act

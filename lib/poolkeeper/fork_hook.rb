@@ -71,6 +71,12 @@ module Poolkeeper
         Handler.call("looking at sockets before a fork", []) { Observed::Adapters.sockets }
       end
 
+      # Native connections are to be parted from in children.
+      def expect
+        at_exit { look("looking for a fork at exit") } unless @following
+        @following = true
+      end
+
       # Has the core look for a fork before others do what would harm the parent. A child that ended without it would
       # have its drivers say goodbye over the parent's sockets.
       def follow

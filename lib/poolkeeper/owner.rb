@@ -17,10 +17,41 @@ module Poolkeeper
       end
     end
 
+    # Fibers that have owned connections of native pools.
+    FIBERS = ObjectSpace::WeakMap.new
+    private_constant :FIBERS
+
     class << self
       # @return [Integer] the number of the present owner; never used for another one
       def current
         Thread.current.object_id
+      end
+
+      # @return [Integer] the owner of a native pool's connection: the present fiber where a fiber scheduler runs it,
+      #   else as with ActiveRecord
+      def native
+        owner = Fiber.current_scheduler ? Fiber.current : context
+        FIBERS[owner] = true if owner.is_a?(Fiber)
+        owner.object_id
+      end
+
+      # @param owners [Array<Integer>] of native pools, asked for before
+      # @return [Array<Integer>] those that have ended, so that they can give nothing back
+      def gone(owners)
+        # One that took a connection before was there before, and is among these if it still lives.
+        owners - Thread.list.map(&:object_id) - FIBERS.keys.select(&:alive?).map(&:object_id)
+      end
+
+      # @param leases [Array<Array(Integer, Float)>] owners, and for how many seconds each has had its connection
+      # @return [String] who has what, for a message
+      def describe(leases)
+        return "" if leases.empty?
+
+        names = Thread.list.to_h { |thread| [thread.object_id, thread.name || thread.inspect] }
+        held = leases.sort_by { |_, seconds| -seconds }.first(10).map do |owner, seconds|
+          "#{names.fetch(owner) { "owner #{owner}" }} for #{seconds.round(1)} s"
+        end
+        "; held by #{held.join(", ")}"
       end
 
       # @return [Thread, Fiber] what ActiveRecord names as the owner of a connection that is taken here

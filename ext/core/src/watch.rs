@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::socket::Identity;
 
 #[cfg(target_os = "linux")]
-pub use linux::{pollers, Watch};
+pub use linux::{epolls, pollers, watched_by, Watch};
 
 /// How many hang-ups one look takes from the kernel.
 #[cfg(target_os = "linux")]
@@ -48,7 +48,7 @@ mod linux {
         ///
         /// [`Error::Watch`] where the process may not open another descriptor.
         pub fn new() -> Result<Self, Error> {
-            let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|errno| Error::Watch(errno.into()))?;
+            let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|errno| Error::Watch(errno.to_string()))?;
             let follower = AtomicI32::new(NONE);
             Ok(Watch { epoll, follower })
         }
@@ -74,11 +74,14 @@ mod linux {
         /// [`Error::Watch`] where the process may not open another descriptor.
         pub fn readiness(&self) -> Result<AsyncFd<OwnedFd>, Error> {
             // A duplicate, so that the registration has a life of its own.
-            let epoll = self.epoll.try_clone().map_err(Error::Watch)?;
+            let epoll = self
+                .epoll
+                .try_clone()
+                .map_err(|error| Error::Watch(error.to_string()))?;
             self.follower.store(epoll.as_raw_fd(), Ordering::Relaxed);
             // SAFETY: the AsyncFd owns the descriptor, and an OwnedFd always answers with the same number.
             unsafe { AsyncFd::register_with_interest(epoll, Interest::READABLE) }
-                .map_err(|error| Error::Watch(error.into()))
+                .map_err(|error| Error::Watch(error.to_string()))
         }
 
         /// Takes the hang-ups that have come since the last look, without waiting.
@@ -137,6 +140,15 @@ mod linux {
         found
     }
 
+    /// Which of these descriptors are epolls.
+    pub fn epolls(descriptors: &[RawFd]) -> Vec<RawFd> {
+        descriptors
+            .iter()
+            .copied()
+            .filter(|descriptor| leads_to(*descriptor, EPOLL))
+            .collect()
+    }
+
     fn leads_to(descriptor: RawFd, kind: &str) -> bool {
         let link = std::fs::read_link(format!("/proc/self/fd/{descriptor}"));
         link.is_ok_and(|link| link.to_string_lossy() == kind)
@@ -175,7 +187,7 @@ mod linux {
     }
 
     /// What an epoll watches, as the kernel tells it: a line `tfd: 12 events: ...` for each.
-    fn watched_by(epoll: RawFd) -> Vec<RawFd> {
+    pub fn watched_by(epoll: RawFd) -> Vec<RawFd> {
         let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{epoll}")).unwrap_or_default();
         let targets = told.lines().filter_map(|line| line.strip_prefix("tfd:"));
         targets
@@ -190,6 +202,18 @@ pub fn pollers() -> Vec<RawFd> {
     Vec::new()
 }
 
+/// There are none here.
+#[cfg(not(target_os = "linux"))]
+pub fn epolls(_descriptors: &[RawFd]) -> Vec<RawFd> {
+    Vec::new()
+}
+
+/// Nothing is watched here.
+#[cfg(not(target_os = "linux"))]
+pub fn watched_by(_epoll: RawFd) -> Vec<RawFd> {
+    Vec::new()
+}
+
 /// Stands where there is no epoll: every socket is looked at when its connection is checked out.
 #[cfg(not(target_os = "linux"))]
 #[derive(Debug)]
@@ -201,7 +225,7 @@ impl Watch {
     ///
     /// Always: there is no watch on this system.
     pub fn new() -> Result<Self, Error> {
-        Err(Error::Watch(std::io::ErrorKind::Unsupported.into()))
+        Err(Error::Watch("there is no epoll here".to_owned()))
     }
 
     /// Watches nothing.

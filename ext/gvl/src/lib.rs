@@ -6,10 +6,12 @@
 pub mod fork;
 mod guard;
 mod signal;
+mod signals;
 mod wait;
 
 pub use guard::guarded;
 pub use signal::Signal;
-pub use wait::wait;
+pub use signals::Lent;
 #[cfg(feature = "trip")]
 pub use wait::wait_and_be_jumped_over;
+pub use wait::{wait, wait_for};

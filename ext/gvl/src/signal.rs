@@ -61,10 +61,20 @@ impl Signal {
         let _ = write(&self.writer, &[1]);
     }
 
+    /// The descriptor that becomes readable with a wake-up.
+    pub fn reader(&self) -> i32 {
+        self.reader.as_raw_fd()
+    }
+
     /// Waits for a wake-up, at most this long; an interrupted system call counts as one.
     pub fn wait(&self, limit: Duration) {
         let limit = Timespec::try_from(limit).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
         let _ = poll(&mut [PollFd::new(&self.reader.as_fd(), PollFlags::IN)], Some(&limit));
+        self.clear();
+    }
+
+    /// Takes the wake-ups that were given.
+    pub fn clear(&self) {
         let mut taken = [0_u8; 64];
         while read(&self.reader, &mut taken).is_ok_and(|count| count == taken.len()) {}
     }

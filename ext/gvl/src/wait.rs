@@ -8,7 +8,8 @@ use std::ptr::null_mut;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use magnus::{Error, Ruby};
+use magnus::value::ReprValue;
+use magnus::{Error, KwArgs, Module, RClass, Ruby, Value};
 use poolkeeper_core::trip;
 
 use crate::signal::Signal;
@@ -52,17 +53,50 @@ pub fn wait<T>(
     timeout: Duration,
     mut ready: impl FnMut() -> Option<T>,
 ) -> Result<Option<T>, Error> {
-    let deadline = Instant::now() + timeout;
+    let deadline = Instant::now().checked_add(timeout);
     loop {
         if let Some(value) = ready() {
             return Ok(Some(value));
         }
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_zero() {
             return Ok(None);
         }
         without_gvl(&Slice::new(signal, left.min(SLICE)), FLAGS);
         ruby.thread_check_ints()?;
+    }
+}
+
+/// The same, but where a fiber scheduler runs the other fibers of this thread go on meanwhile.
+///
+/// # Errors
+///
+/// As [`wait`]; and what the scheduler raises.
+pub fn wait_for<T>(
+    ruby: &Ruby,
+    signal: &Arc<Signal>,
+    timeout: Duration,
+    mut ready: impl FnMut() -> Option<T>,
+) -> Result<Option<T>, Error> {
+    let fibers: RClass = ruby.class_object().const_get("Fiber")?;
+    // Nil in a fiber that may block.
+    if fibers.funcall::<_, _, Value>("current_scheduler", ())?.is_nil() {
+        return wait(ruby, signal, timeout, ready);
+    }
+    let options = ruby.hash_new();
+    options.aset(ruby.to_symbol("autoclose"), false)?;
+    let io: Value = ruby.class_io().funcall("for_fd", (signal.reader(), KwArgs(options)))?;
+    let deadline = Instant::now().checked_add(timeout);
+    loop {
+        if let Some(value) = ready() {
+            return Ok(Some(value));
+        }
+        let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            return Ok(None);
+        }
+        io.funcall::<_, _, Value>("wait_readable", (left.min(SLICE).as_secs_f64(),))?;
+        signal.clear();
     }
 }
 

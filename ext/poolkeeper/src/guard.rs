@@ -1,7 +1,8 @@
 //! The guard around every entry, and the exception classes.
 
 use magnus::value::{Lazy, ReprValue, Value};
-use magnus::{Error, ExceptionClass, Module, RModule, Ruby};
+use magnus::{Class, Error, ExceptionClass, Module, Object, RModule, RObject, Ruby, TryConvert};
+use poolkeeper_core::error::Error as CoreError;
 use poolkeeper_core::{process, trip};
 use poolkeeper_gvl::fork;
 
@@ -48,9 +49,36 @@ fn stray(ruby: &Ruby) -> Result<(), Error> {
     Ok(())
 }
 
-/// An error of the core as an exception.
-pub fn to_ruby(ruby: &Ruby, error: &poolkeeper_core::Error) -> Error {
-    Error::new(ruby.get_inner(&INTERNAL_ERROR), error.to_string())
+/// An error of the core as an exception of its class, with what it carries.
+pub fn to_ruby(ruby: &Ruby, error: &CoreError) -> Error {
+    exception(ruby, error).unwrap_or_else(|failed| failed)
+}
+
+fn exception(ruby: &Ruby, error: &CoreError) -> Result<Error, Error> {
+    let (name, pool, cause) = match error {
+        CoreError::Configuration(_) => ("ConfigurationError", None, None),
+        CoreError::Timeout { pool, .. } => ("TimeoutError", Some(pool), None),
+        CoreError::Closed { pool } => ("PoolClosedError", Some(pool), None),
+        CoreError::HostDown { pool, cause, .. } => ("HostDownError", Some(pool), Some(cause)),
+        CoreError::Connection { pool, cause, .. } => ("ConnectionError", Some(pool), Some(cause)),
+        CoreError::ReadOnly { pool, cause, .. } => ("ReadOnlyError", Some(pool), Some(cause)),
+        CoreError::Query { pool, cause } => ("QueryError", Some(pool), Some(cause)),
+        CoreError::NotHeld { pool, .. } => ("NotHeldError", Some(pool), None),
+        _ => return Ok(Error::new(ruby.get_inner(&INTERNAL_ERROR), error.to_string())),
+    };
+    let module: RModule = ruby.class_object().const_get("Poolkeeper")?;
+    let class: ExceptionClass = module.const_get(name)?;
+    let exception = class.new_instance((error.to_string(),))?;
+    let facts = RObject::try_convert(exception.as_value())?;
+    facts.ivar_set("@pool", pool.map(String::as_str))?;
+    if let Some(cause) = cause {
+        facts.ivar_set("@sqlstate", cause.sqlstate.as_deref())?;
+        facts.ivar_set("@errno", cause.number)?;
+    }
+    if let CoreError::Timeout { step, .. } = error {
+        facts.ivar_set("@step", ruby.to_symbol(step.as_str()))?;
+    }
+    Ok(Error::from(exception))
 }
 
 /// Looks the classes up, so that a missing one shows when the gem is loaded.

@@ -8,9 +8,11 @@ mod guard;
 mod incidents;
 mod mirror;
 mod notices;
+mod pool;
 mod sockets;
 #[cfg(feature = "trip")]
 mod trip;
+mod value;
 
 use magnus::{Error, Ruby};
 
@@ -23,6 +25,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     incidents::init(ruby, module)?;
     mirror::init(ruby, module)?;
     notices::init(ruby, module)?;
+    pool::init(ruby, module)?;
     #[cfg(feature = "trip")]
     trip::init(ruby, module)?;
     sockets::init(ruby, module)

@@ -14,7 +14,7 @@ use crate::guard::{guarded, to_ruby};
 static SIGNAL: Mutex<Option<(usize, Arc<Signal>)>> = Mutex::new(None);
 
 fn signal(ruby: &Ruby, process: &'static Process) -> Result<Arc<Signal>, Error> {
-    let failed = |error| to_ruby(ruby, &poolkeeper_core::Error::Watch(error));
+    let failed = |error: std::io::Error| to_ruby(ruby, &poolkeeper_core::Error::Watch(error.to_string()));
     // Only ever locked with the GVL held and for no wait, so no fork can catch it locked.
     let mut known = SIGNAL.lock().unwrap_or_else(PoisonError::into_inner);
     let address = std::ptr::from_ref(process) as usize;

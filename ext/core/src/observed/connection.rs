@@ -1,5 +1,6 @@
 //! What the mirror knows of one connection.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,6 +26,22 @@ impl Condemned {
             Condemned::Failed => "an error said that it is dead",
             Condemned::OldEpoch => "the server behind its address is another than before",
         }
+    }
+}
+
+/// What the pool that owns a connection reads of it without asking anybody: whether it is condemned.
+#[derive(Debug, Default)]
+pub struct Mark(AtomicBool);
+
+impl Mark {
+    /// From now on the connection is condemned.
+    pub fn condemn(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it is.
+    pub fn is_condemned(&self) -> bool {
+        self.0.load(Ordering::Acquire)
     }
 }
 
@@ -90,6 +107,8 @@ pub struct Connection {
     pub condemned: Option<Condemned>,
     /// Whether it was reported that it would be evicted, by this mark.
     pub reported: bool,
+    /// Where the pool is a native one: what it reads of the connection.
+    pub native: Option<Arc<Mark>>,
 }
 
 impl Connection {
@@ -101,6 +120,15 @@ impl Connection {
             socket: None,
             condemned: None,
             reported: false,
+            native: None,
         }
+    }
+
+    /// Condemns it. Returns whether it was not condemned before.
+    pub fn condemn(&mut self, reason: Condemned) -> bool {
+        if let Some(mark) = &self.native {
+            mark.condemn();
+        }
+        self.condemned.replace(reason).is_none()
     }
 }

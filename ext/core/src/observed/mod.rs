@@ -20,7 +20,7 @@ use crate::socket::Identity;
 use crate::stats::Counter;
 
 pub use answer::{Held, HungUp, Look, Returned};
-pub use connection::{Condemned, Connection, Lease, Socket};
+pub use connection::{Condemned, Connection, Lease, Mark, Socket};
 pub use pool::{Description, Pool};
 
 /// Beyond this many owners those that hold nothing are forgotten: threads come and go without a word.
@@ -54,6 +54,21 @@ impl Mirror {
         let number = NEWEST.fetch_add(1, Ordering::Relaxed) + 1;
         self.connections.insert(number, Connection::new(pool));
         number
+    }
+
+    /// Registers a connection of a native pool, which is told of its end by the mark.
+    pub fn enlist_native(&mut self, pool: u64, mark: Arc<Mark>) -> u64 {
+        let number = self.enlist(pool);
+        if let Some(entry) = self.connections.get_mut(&number) {
+            entry.native = Some(mark);
+        }
+        number
+    }
+
+    /// Whether a connection is of a native pool, and of which.
+    pub fn native(&self, connection: u64) -> Option<u64> {
+        let entry = self.connections.get(&connection)?;
+        entry.native.as_ref().map(|_| entry.pool)
     }
 
     /// The newest number given away, to be asked for before a walk begins.
@@ -141,7 +156,7 @@ impl Mirror {
         if entry.condemned == Some(Condemned::HungUp) {
             return None;
         }
-        entry.condemned = Some(Condemned::HungUp);
+        entry.condemn(Condemned::HungUp);
         let host = entry.socket.as_ref()?.host.clone();
         let idle = entry.lease.is_none();
         let sockets = self.sockets_of(&host);
@@ -161,10 +176,7 @@ impl Mirror {
     /// Condemns a connection. Returns whether it was not condemned before.
     pub fn condemn(&mut self, connection: u64, reason: Condemned) -> bool {
         match self.connections.get_mut(&connection) {
-            Some(entry) if entry.condemned.is_none() => {
-                entry.condemned = Some(reason);
-                true
-            }
+            Some(entry) if entry.condemned.is_none() => entry.condemn(reason),
             _ => false,
         }
     }
@@ -176,7 +188,7 @@ impl Mirror {
             let replica = self.pools.get(&entry.pool).is_some_and(|pool| pool.description.replica);
             let here = entry.socket.as_ref().is_some_and(|socket| &*socket.host == host);
             if here && !replica && entry.condemned.is_none() {
-                entry.condemned = Some(Condemned::OldEpoch);
+                entry.condemn(Condemned::OldEpoch);
                 condemned.push(*number);
             }
         }
@@ -328,8 +340,10 @@ impl Mirror {
 
     /// Keeps only the connections that a walk has met; one that is newer than the walk's begin is kept too.
     pub fn retain(&mut self, newest: u64, connections: &[u64]) {
-        let gone = self.connections.keys().copied();
-        let gone: Vec<u64> = gone
+        // Native pools know their own.
+        let foreign = self.connections.iter().filter(|(_, entry)| entry.native.is_none());
+        let gone: Vec<u64> = foreign
+            .map(|(number, _)| *number)
             .filter(|number| *number <= newest && !connections.contains(number))
             .collect();
         for connection in gone {

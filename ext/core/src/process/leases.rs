@@ -117,13 +117,26 @@ impl Process {
             return;
         };
         let opened_after = returned.socket.as_ref().and_then(|socket| socket.opened_after);
-        let Some(incident) = self.hosts.evidence(&host, opened_after, lease.since, now) else {
+        let pool = self.mirror(|mirror| mirror.pool_of(connection));
+        self.works(&host, pool, opened_after, lease.since, now);
+    }
+
+    /// A connection has come back alive: where that proves that its host works again, the incident is over.
+    pub(super) fn works(
+        &self,
+        host: &str,
+        pool: Option<u64>,
+        opened_after: Option<Instant>,
+        leased_at: Instant,
+        now: Instant,
+    ) {
+        let Some(incident) = self.hosts.evidence(host, opened_after, leased_at, now) else {
             return;
         };
         self.notify(Notice {
             name: "incident.closed".to_owned(),
-            pool: self.mirror(|mirror| mirror.pool_of(connection)),
-            host: Some(host.to_string()),
+            pool,
+            host: Some(host.to_owned()),
             seconds: Some(incident.seconds()),
             count: Some(incident.faults),
             ..Notice::default()

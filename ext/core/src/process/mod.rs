@@ -6,6 +6,7 @@
 #[cfg(target_os = "linux")]
 mod background;
 mod leases;
+mod native;
 mod repair;
 mod taken;
 #[cfg(test)]
@@ -14,10 +15,11 @@ mod watching;
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::Mutex;
+use std::sync::{Mutex, Weak};
 
 use once_cell::race::OnceRef;
 use once_cell::sync::OnceCell;
+use rustc_hash::FxHashMap;
 use tokio::runtime::Runtime;
 
 use crate::event::{Event, Notice, Queue};
@@ -28,6 +30,7 @@ use crate::socket;
 use crate::trip;
 use crate::watch::Watch;
 
+pub use native::{Found, NativePool, Statement, Waker, Work};
 pub use repair::Repair;
 use taken::Taken;
 
@@ -44,6 +47,7 @@ pub struct Process {
     opened: OnceCell<Vec<RawFd>>,
     watch_wanted: AtomicBool,
     observing: AtomicBool,
+    natives: Mutex<FxHashMap<u64, Weak<NativePool>>>,
     unwatched: AtomicU64,
     successor: OnceRef<'static, Process>,
 }
@@ -89,6 +93,7 @@ impl Process {
             opened: OnceCell::new(),
             watch_wanted: AtomicBool::new(watch_wanted),
             observing: AtomicBool::new(inherited.is_some_and(Process::observing)),
+            natives: Mutex::default(),
             unwatched: AtomicU64::new(0),
             successor: OnceRef::new(),
         }))

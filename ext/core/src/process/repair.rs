@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Process;
-use crate::event::{Event, Notice};
+use crate::event::Notice;
 use crate::fault::Fault;
 use crate::observed::{Condemned, Mirror};
 use crate::owner::OwnerId;
@@ -56,7 +56,23 @@ impl Process {
         Repair { pools, condemned }
     }
 
-    fn incident(&self, pool: u64, fault: Fault, now: Instant) {
+    /// The same for a connection of a native pool, which knows itself and its server.
+    pub(super) fn native_fault(&self, fault: Fault, pool: u64, connection: u64, host: &Arc<str>) {
+        let now = Instant::now();
+        match fault {
+            Fault::Dead => {
+                self.open_incident(host, fault, "an error said so", now);
+                self.mirror(|mirror| mirror.condemn(connection, Condemned::Failed));
+            }
+            Fault::Expired => self.mirror(|mirror| mirror.count(pool, Counter::Expired, false)),
+            Fault::Demoted => {
+                self.demoted(host, pool, None, now);
+            }
+            Fault::Unreachable | Fault::Overloaded => {}
+        }
+    }
+
+    pub(super) fn incident(&self, pool: u64, fault: Fault, now: Instant) {
         if let Some(host) = self.mirror(|mirror| mirror.host_of_pool(pool)) {
             self.open_incident(&host, fault, "an error said so", now);
         }
@@ -79,9 +95,14 @@ impl Process {
         let Some(host) = self.mirror(|mirror| failing_host(mirror, pool, owner)) else {
             return 0;
         };
-        let epoch = self.hosts.raise_epoch(&host, now);
+        self.demoted(&host, pool, Some(owner), now)
+    }
+
+    /// A host refuses writes: every connection to it is condemned. Returns how many that were.
+    fn demoted(&self, host: &Arc<str>, pool: u64, owner: Option<OwnerId>, now: Instant) -> usize {
+        let epoch = self.hosts.raise_epoch(host, now);
         let (condemned, idle) = self.mirror(|mirror| {
-            let condemned = mirror.condemn_host(&host);
+            let condemned = mirror.condemn_host(host);
             let idle: Vec<u64> = condemned
                 .iter()
                 .copied()
@@ -90,14 +111,14 @@ impl Process {
             (condemned.len(), idle)
         });
         for connection in idle {
-            self.events.push(Event::Evict(connection));
+            self.evict(connection);
         }
-        self.open_incident(&host, Fault::Demoted, "it refuses writes", now);
+        self.open_incident(host, Fault::Demoted, "it refuses writes", now);
         self.notify(Notice {
             name: "host.demoted".to_owned(),
             pool: Some(pool),
             host: Some(host.to_string()),
-            owner: Some(owner),
+            owner,
             count: Some(condemned as u64),
             reason: Some(format!("epoch {epoch}")),
             ..Notice::default()

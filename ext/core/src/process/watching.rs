@@ -62,7 +62,7 @@ impl Process {
         else {
             // Marked by an attempt that failed behind that, and may have got no further.
             if let Some(connection) = self.mirror(|mirror| mirror.connection_over(identity)).filter(|_| again) {
-                self.events.push(Event::Evict(connection));
+                self.evict(connection);
             }
             return;
         };
@@ -76,7 +76,17 @@ impl Process {
             );
         }
         if idle {
-            self.events.push(Event::Evict(connection));
+            self.evict(connection);
+        }
+    }
+
+    /// Has an idle condemned connection leave its pool.
+    pub(super) fn evict(&self, connection: u64) {
+        match self.mirror(|mirror| mirror.native(connection)) {
+            Some(pool) => {
+                self.evict_native(pool);
+            }
+            None => self.events.push(Event::Evict(connection)),
         }
     }
 
@@ -139,7 +149,10 @@ impl Process {
             runtime.map_err(|error| failure = Some(error)).ok()
         });
         runtime.as_ref().ok_or_else(|| {
-            Error::Runtime(failure.unwrap_or_else(|| std::io::Error::other("it could not be started before")))
+            Error::Runtime(failure.map_or_else(
+                || "it could not be started before".to_owned(),
+                |error| error.to_string(),
+            ))
         })
     }
 }

@@ -1,0 +1,166 @@
+//! What went wrong between us and a database, without a word of what was sent.
+
+use std::error::Error as _;
+
+use crate::fault::{classify, Fault, Link};
+
+/// What kind of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The server has answered with an error.
+    Answer,
+    /// The socket failed, or could not be had.
+    Lost,
+    /// TLS could not be agreed on.
+    Tls,
+    /// The configuration cannot be used.
+    Configuration,
+    /// The peer does not speak this protocol.
+    Protocol,
+    /// A value does not fit where it was to go.
+    Value,
+    /// It took longer than it may.
+    Late,
+}
+
+/// One failure.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Failure {
+    /// What kind.
+    pub kind: Kind,
+    /// What the server, the system or the driver says.
+    pub text: String,
+    /// The server's SQLSTATE.
+    pub sqlstate: Option<String>,
+    /// The server's error number (MySQL, SQLite).
+    pub number: Option<i64>,
+    /// PostgreSQL's severity, where it ends the session.
+    pub fatal: bool,
+}
+
+impl Failure {
+    /// A failure that no server has told.
+    pub fn new(kind: Kind, text: impl Into<String>) -> Self {
+        Failure {
+            kind,
+            text: text.into(),
+            sqlstate: None,
+            number: None,
+            fatal: false,
+        }
+    }
+
+    /// Whether the session is beyond use.
+    pub fn ends_session(&self) -> bool {
+        match self.kind {
+            Kind::Answer => self.fatal || self.fault() == Some(Fault::Dead),
+            Kind::Lost | Kind::Tls | Kind::Protocol | Kind::Late => true,
+            Kind::Configuration | Kind::Value => false,
+        }
+    }
+
+    /// What it says about a session that was in use.
+    pub fn fault(&self) -> Option<Fault> {
+        match self.kind {
+            Kind::Answer => self.judged(),
+            Kind::Lost | Kind::Protocol | Kind::Late => Some(Fault::Dead),
+            Kind::Tls | Kind::Configuration | Kind::Value => None,
+        }
+    }
+
+    /// What it says about a server that was to be connected to.
+    pub fn fault_of_connect(&self) -> Option<Fault> {
+        match self.kind {
+            Kind::Answer => self.judged().map(|fault| match fault {
+                Fault::Dead => Fault::Unreachable,
+                other => other,
+            }),
+            Kind::Lost | Kind::Late => Some(Fault::Unreachable),
+            Kind::Protocol | Kind::Tls | Kind::Configuration | Kind::Value => None,
+        }
+    }
+
+    fn judged(&self) -> Option<Fault> {
+        let severity = if self.fatal { "FATAL" } else { "ERROR" };
+        classify(&[Link {
+            sqlstate: self.sqlstate.as_deref(),
+            number: self.number,
+            severity: Some(severity),
+            text: &self.text,
+            in_driver: true,
+            ..Link::default()
+        }])
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        let kind = match &error {
+            sqlx::Error::Database(_) => Kind::Answer,
+            // That a server closes a connection in the middle of a message is told as rubbish, and is none.
+            sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => Kind::Lost,
+            sqlx::Error::Tls(_) => Kind::Tls,
+            sqlx::Error::Configuration(_) => Kind::Configuration,
+            sqlx::Error::Encode(_)
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::TypeNotFound { .. }
+            | sqlx::Error::InvalidArgument(_) => Kind::Value,
+            _ => Kind::Protocol,
+        };
+        let mut failure = Failure::new(kind, words(&error));
+        if let sqlx::Error::Database(answer) = &error {
+            failure.sqlstate = answer.code().map(|code| code.into_owned());
+            if let Some(postgres) = answer.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+                use sqlx::postgres::PgSeverity::{Fatal, Panic};
+                failure.fatal = matches!(postgres.severity(), Fatal | Panic);
+            } else if let Some(mysql) = answer.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+                failure.number = Some(i64::from(mysql.number()));
+            }
+        }
+        failure
+    }
+}
+
+fn words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(answer) => answer.message().to_owned(),
+        sqlx::Error::Io(error) => error.to_string(),
+        other => {
+            let inner = other.source().map(ToString::to_string);
+            let outer = other.to_string();
+            // The wrapper's words are about the driver, the inner ones about the matter.
+            inner.filter(|inner| outer.ends_with(inner.as_str())).unwrap_or(outer)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(sqlstate: &str, fatal: bool) -> Failure {
+        Failure {
+            sqlstate: Some(sqlstate.to_owned()),
+            fatal,
+            ..Failure::new(Kind::Answer, "")
+        }
+    }
+
+    #[test]
+    fn an_answer_leaves_the_session_in_order_and_a_lost_socket_does_not() {
+        assert!(!answer("23505", false).ends_session());
+        assert_eq!(answer("23505", false).fault(), None);
+        assert!(answer("57P01", true).ends_session());
+        assert_eq!(Failure::new(Kind::Lost, "reset").fault(), Some(Fault::Dead));
+    }
+
+    #[test]
+    fn a_server_that_is_starting_is_unreachable_and_a_wrong_password_is_not() {
+        assert_eq!(answer("57P03", true).fault_of_connect(), Some(Fault::Unreachable));
+        assert_eq!(answer("28P01", true).fault_of_connect(), None);
+        assert_eq!(answer("53300", true).fault_of_connect(), Some(Fault::Overloaded));
+        assert_eq!(answer("25006", false).fault(), Some(Fault::Demoted));
+    }
+}

@@ -1,0 +1,83 @@
+//! What a pool asks of a database, whichever it is.
+
+mod descriptor;
+mod failure;
+mod postgres;
+mod url;
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::os::fd::RawFd;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::pool::Options;
+use crate::sql::{Rows, Value};
+use crate::Error;
+
+pub use descriptor::Followed;
+pub use failure::{Failure, Kind};
+
+/// What a backend does takes its time: every caller sets a deadline, at which the future is dropped.
+pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
+
+/// One database, as its URL names it.
+pub trait Backend: Debug + Send + Sync {
+    /// Opens a session. The socket is found by what the runtime has open, so this may only be polled on its one thread.
+    fn connect(&self) -> Doing<'_, Opened>;
+
+    /// Ends what a session is doing, over a connection of its own. It may have ended by itself: then nothing happens, or
+    /// the session's next statement is ended, so it is to be pinged before it is used.
+    fn cancel(&self, session: u64) -> Doing<'_, ()>;
+
+    /// Where it is, as configured and without the password: `address:port`, `unix:path`, or a file.
+    fn address(&self) -> Arc<str>;
+}
+
+/// A session that was just opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// The session itself.
+    pub session: Box<dyn Session>,
+    /// Its socket's descriptor, where there is one and it was found.
+    pub descriptor: Option<RawFd>,
+}
+
+/// A session with a database.
+pub trait Session: Debug + Send {
+    /// Runs one statement and reads all of its rows.
+    fn query<'a>(&'a mut self, sql: &'a str, parameters: Vec<Value>) -> Doing<'a, Rows>;
+
+    /// Runs what takes no parameters and answers no rows: BEGIN and its kin.
+    fn command<'a>(&'a mut self, sql: &'a str) -> Doing<'a, ()>;
+
+    /// Whether the transaction around a statement is lost with a failure: whatever is asked, it will be rolled back.
+    fn loses_transaction(&self, failure: &Failure) -> bool;
+
+    /// Rolls back what is open, whatever that is.
+    fn reset(&mut self) -> Doing<'_, ()>;
+
+    /// Asks for a sign of life.
+    fn ping(&mut self) -> Doing<'_, ()>;
+
+    /// By what [`Backend::cancel`] knows it.
+    fn id(&self) -> u64;
+
+    /// Says goodbye and closes.
+    fn close(self: Box<Self>) -> Doing<'static, ()>;
+}
+
+/// The backend that a URL names.
+///
+/// # Errors
+///
+/// [`Error::Configuration`] where the URL is none, or names no database that is known here.
+pub fn of(url: &str, options: &Options, followed: Followed) -> Result<Box<dyn Backend>, Error> {
+    let parsed = url::parse(url)?;
+    match parsed.scheme() {
+        "postgres" | "postgresql" => Ok(Box::new(postgres::Postgres::new(&parsed, options, followed)?)),
+        other => Err(Error::Configuration(format!(
+            "the URL begins with {other}://; give one that begins with postgres://, mysql:// or sqlite:"
+        ))),
+    }
+}

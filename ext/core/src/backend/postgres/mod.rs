@@ -1,0 +1,166 @@
+//! PostgreSQL.
+
+mod parameters;
+mod rows;
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr, Statement};
+
+use super::url::Url;
+use super::{Backend, Doing, Failure, Followed, Kind, Opened, Session};
+use crate::pool::Options;
+use crate::sql::{Rows, Value};
+use crate::Error;
+
+/// Statements that a session keeps prepared.
+const STATEMENTS: usize = 256;
+
+/// A PostgreSQL server.
+#[derive(Debug)]
+pub struct Postgres {
+    options: PgConnectOptions,
+    address: Arc<str>,
+    /// What every session begins with, in one message.
+    greeting: String,
+    followed: Followed,
+}
+
+impl Postgres {
+    /// # Errors
+    ///
+    /// [`Error::Configuration`] where the URL holds what PostgreSQL does not take.
+    pub fn new(url: &Url, options: &Options, followed: Followed) -> Result<Self, Error> {
+        let mut connect = PgConnectOptions::from_url(url)
+            .map_err(|error| Error::Configuration(format!("the URL cannot be used: {}", Failure::from(error))))?
+            .statement_cache_capacity(STATEMENTS)
+            .disable_statement_logging();
+        if let Some(name) = &options.application_name {
+            connect = connect.application_name(name);
+        }
+        let address = match connect.get_socket() {
+            Some(folder) => format!("unix:{}/.s.PGSQL.{}", folder.display(), connect.get_port()),
+            None => format!("{}:{}", connect.get_host(), connect.get_port()),
+        };
+        // In the start-up message poolers would refuse it.
+        let timeout = options
+            .statement_timeout
+            .map(|time| format!("SET statement_timeout = {};", time.as_millis()));
+        Ok(Postgres {
+            options: connect,
+            address: address.into(),
+            greeting: format!("{}SELECT pg_backend_pid()", timeout.unwrap_or_default()),
+            followed,
+        })
+    }
+
+    async fn open(&self) -> Result<(PgSession, Option<RawFd>), Failure> {
+        let (opened, descriptor) = self.followed.opened(PgConnection::connect_with(&self.options)).await;
+        let mut connection = opened?;
+        let row = connection
+            .fetch_one(sqlx::raw_sql(AssertSqlSafe(self.greeting.clone())))
+            .await?;
+        let id = u64::from(row.try_get_unchecked::<i32, _>(0)?.unsigned_abs());
+        Ok((PgSession { connection, id }, descriptor))
+    }
+}
+
+impl Backend for Postgres {
+    fn connect(&self) -> Doing<'_, Opened> {
+        Box::pin(async {
+            let (session, descriptor) = self.open().await?;
+            Ok(Opened {
+                session: Box::new(session),
+                descriptor,
+            })
+        })
+    }
+
+    fn cancel(&self, session: u64) -> Doing<'_, ()> {
+        Box::pin(async move {
+            let mut connection = PgConnection::connect_with(&self.options).await?;
+            let cancel = AssertSqlSafe(format!("SELECT pg_cancel_backend({session})"));
+            connection.execute(sqlx::raw_sql(cancel)).await?;
+            connection.close().await?;
+            Ok(())
+        })
+    }
+
+    fn address(&self) -> Arc<str> {
+        self.address.clone()
+    }
+}
+
+#[derive(Debug)]
+struct PgSession {
+    connection: PgConnection,
+    id: u64,
+}
+
+impl PgSession {
+    async fn run(&mut self, sql: &str, values: Vec<Value>) -> Result<Rows, Failure> {
+        let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
+        // Described first: the server says what it wants, and each value is written as that. A statement that was
+        // prepared for one type and is sent another would be read as that one, in silence.
+        let statement = self.connection.prepare(sql.clone()).await?;
+        let wanted = match statement.parameters() {
+            Some(Either::Left(types)) => types,
+            _ => &[],
+        };
+        let arguments = parameters::arguments(values, wanted)?;
+        let mut rows = Rows {
+            columns: statement
+                .columns()
+                .iter()
+                .map(|column| sqlx::Column::name(column).to_owned())
+                .collect(),
+            ..Rows::default()
+        };
+        let mut answers = self.connection.fetch_many(sqlx::query_with(sql, arguments));
+        use futures_util::TryStreamExt;
+        while let Some(answer) = answers.try_next().await? {
+            match answer {
+                Either::Left(done) => rows.affected += done.rows_affected(),
+                Either::Right(row) => rows.rows.push(rows::values(&row)?),
+            }
+        }
+        Ok(rows)
+    }
+}
+
+impl Session for PgSession {
+    fn query<'a>(&'a mut self, sql: &'a str, parameters: Vec<Value>) -> Doing<'a, Rows> {
+        Box::pin(self.run(sql, parameters))
+    }
+
+    fn command<'a>(&'a mut self, sql: &'a str) -> Doing<'a, ()> {
+        Box::pin(async move {
+            self.connection
+                .execute(sqlx::raw_sql(AssertSqlSafe(sql.to_owned())))
+                .await?;
+            Ok(())
+        })
+    }
+
+    fn loses_transaction(&self, failure: &Failure) -> bool {
+        failure.kind == Kind::Answer
+    }
+
+    fn reset(&mut self) -> Doing<'_, ()> {
+        self.command("ROLLBACK")
+    }
+
+    fn ping(&mut self) -> Doing<'_, ()> {
+        Box::pin(async { Ok(self.connection.ping().await?) })
+    }
+
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn close(self: Box<Self>) -> Doing<'static, ()> {
+        Box::pin(async move { Ok(self.connection.close().await?) })
+    }
+}

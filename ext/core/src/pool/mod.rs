@@ -1,0 +1,12 @@
+//! Pools that poolkeeper opens itself: what they are and every step between their states. What is done about a step, on
+//! the network and in the background, is in `process::native`.
+
+mod options;
+mod slot;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use options::Options;
+pub use slot::{Checkout, Lease, Numbers, Outcome, Refused, SlotId, Standing, Ticket};
+pub use state::State;

@@ -1,0 +1,169 @@
+//! One connection of a native pool.
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::Process;
+use crate::backend::{Failure, Opened, Session};
+use crate::clock::Moment;
+use crate::observed::{Condemned, Mark, Socket};
+use crate::pool::Standing;
+use crate::socket;
+use crate::sql::Effect;
+
+/// A session with what the pool knows of it.
+pub(super) struct Kept {
+    pub(super) session: Box<dyn Session>,
+    pub(super) host: Arc<str>,
+    pub(super) opened_at: Instant,
+    pub(super) retires_at: Option<Moment>,
+    /// When the server last answered.
+    pub(super) answered_at: Moment,
+    /// Whether a transaction is open, as far as statements tell.
+    pub(super) transaction: Transaction,
+    /// How many `transaction` blocks are open, one in the other.
+    pub(super) depth: u32,
+    /// Set where a statement was cut off: nobody knows what the session is in the middle of.
+    pub(super) interrupted: bool,
+    descriptor: Option<RawFd>,
+    mark: Arc<Mark>,
+    entry: Entry,
+}
+
+/// Whether a transaction is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transaction {
+    None,
+    Open,
+    /// A statement in it has failed: PostgreSQL goes no further, and ends it with a rollback whatever is asked.
+    Failed,
+    /// Something was run that may have begun one.
+    Possible,
+}
+
+/// Its place in the account of all connections, which it leaves when it is dropped.
+struct Entry {
+    process: &'static Process,
+    number: u64,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.process.mirror(|mirror| mirror.forget(self.number));
+    }
+}
+
+impl Kept {
+    /// Enters a new session into the account of all connections, and its socket into the watch.
+    pub(super) fn new(
+        process: &'static Process,
+        pool: u64,
+        opened: Opened,
+        asked_at: Instant,
+        lifetime: Option<Duration>,
+    ) -> Self {
+        let mark = Arc::new(Mark::default());
+        let number = process.mirror(|mirror| mirror.enlist_native(pool, mark.clone()));
+        let entry = Entry { process, number };
+        let host = process.native_socket(number, opened.descriptor, asked_at);
+        let now = Moment::now();
+        Kept {
+            session: opened.session,
+            host,
+            opened_at: asked_at,
+            retires_at: lifetime.map(|time| now + time),
+            answered_at: now,
+            transaction: Transaction::None,
+            depth: 0,
+            interrupted: false,
+            descriptor: opened.descriptor,
+            mark,
+            entry,
+        }
+    }
+
+    /// By what the account of all connections knows it.
+    pub(super) fn number(&self) -> u64 {
+        self.entry.number
+    }
+
+    pub(super) fn condemn(&self) {
+        self.mark.condemn();
+    }
+
+    /// Whether it is condemned, or its server has hung up without the watch having said so yet.
+    pub(super) fn is_dead(&self) -> bool {
+        self.mark.is_condemned() || self.descriptor.is_some_and(socket::hung_up)
+    }
+
+    /// Notes what a statement that is about to be sent may do.
+    pub(super) fn about_to(&mut self, effect: Effect) {
+        match (effect, self.transaction) {
+            (Effect::Begins, _) => self.transaction = Transaction::Open,
+            (Effect::Unknown, Transaction::None) => self.transaction = Transaction::Possible,
+            _ => {}
+        }
+    }
+
+    /// Notes that the server has answered a statement with this effect, or refused it.
+    pub(super) fn answered(&mut self, effect: Effect, refused: Option<&Failure>) {
+        self.answered_at = Moment::now();
+        match refused {
+            None if effect == Effect::Ends => self.transaction = Transaction::None,
+            Some(failure) if self.transaction == Transaction::Open && self.session.loses_transaction(failure) => {
+                self.transaction = Transaction::Failed;
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) async fn close(self) -> Result<(), Failure> {
+        // What hangs up now answers us, and means nothing.
+        self.entry.process.dropped(self.entry.number);
+        self.session.close().await
+    }
+}
+
+impl Standing for Kept {
+    fn is_condemned(&self) -> bool {
+        self.mark.is_condemned()
+    }
+
+    fn is_dirty(&self) -> bool {
+        self.interrupted || self.transaction != Transaction::None
+    }
+}
+
+impl Process {
+    /// Takes the socket of a new native connection into the watch. Returns the server at its other end.
+    fn native_socket(&'static self, connection: u64, descriptor: Option<RawFd>, asked_at: Instant) -> Arc<str> {
+        let configured = self.mirror(|mirror| mirror.host_of(connection));
+        let configured = configured.unwrap_or_else(|| Arc::from("unknown"));
+        let Some((descriptor, identity)) = descriptor.and_then(|number| Some((number, socket::identity(number)?)))
+        else {
+            return configured;
+        };
+        let host: Arc<str> = socket::peer(descriptor).map_or_else(|| configured.clone(), Arc::from);
+        self.hosts.moved(&configured, &host);
+        let raised = self.hosts.epoch(&host).1;
+        self.mirror(|mirror| {
+            let socket = Socket {
+                identity,
+                host: host.clone(),
+                watched: true,
+                opened_after: Some(asked_at),
+            };
+            mirror.socket(connection, Some(socket));
+            if raised.is_some_and(|raised| asked_at < raised) {
+                mirror.condemn(connection, Condemned::OldEpoch);
+            }
+        });
+        // Only now, so that no hang-up can arrive before its connection can be found.
+        if !self.watch(descriptor, identity) {
+            self.mirror(|mirror| mirror.unwatched(connection));
+        }
+        self.collect();
+        host
+    }
+}

@@ -1,0 +1,208 @@
+//! Connecting, and what becomes of waiters while a server cannot be reached.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::{sleep, timeout};
+
+use super::connection::Kept;
+use super::{Down, NativePool};
+use crate::backend::{Failure, Kind};
+use crate::clock::Moment;
+use crate::error::Error;
+use crate::fault::Fault;
+use crate::lock::lock;
+use crate::pool::SlotId;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Gives a slot back, whatever becomes of the task that has it.
+pub(super) struct Holding {
+    pool: Arc<NativePool>,
+    slot: Option<SlotId>,
+}
+
+impl Holding {
+    pub(super) fn new(pool: Arc<NativePool>, slot: SlotId) -> Self {
+        Holding { pool, slot: Some(slot) }
+    }
+
+    /// The slot is somebody else's from now on.
+    pub(super) fn leave(mut self) {
+        self.slot = None;
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot {
+            lock(&self.pool.inner).state.vacate(slot);
+            self.pool.refill();
+        }
+    }
+}
+
+impl NativePool {
+    /// Opens a connection in a slot that was taken for it.
+    pub(super) fn open(&self, slot: SlotId) {
+        let Some(pool) = self.this() else {
+            return;
+        };
+        match self.process.runtime() {
+            Ok(runtime) => {
+                runtime.spawn(async move { pool.open_in(slot).await });
+            }
+            Err(error) => {
+                let mut inner = lock(&self.inner);
+                inner.state.vacate(slot);
+                let tickets = inner.state.dismiss();
+                self.refuse(&mut inner, &tickets, &error);
+            }
+        }
+    }
+
+    async fn open_in(self: Arc<Self>, slot: SlotId) {
+        let holding = Holding::new(self.clone(), slot);
+        match self.connect().await {
+            Ok(kept) => {
+                holding.leave();
+                self.opened(slot, kept);
+            }
+            Err(failure) => {
+                // Told first: whoever is refilled with the slot is to find the server down already.
+                self.connect_failed(&failure);
+                drop(holding);
+            }
+        }
+    }
+
+    /// One attempt, within its limit.
+    pub(super) async fn connect(&self) -> Result<Kept, Failure> {
+        let options = self.options();
+        let asked_at = Instant::now();
+        let generation = lock(&self.inner).generation;
+        let opened = match timeout(options.connect_timeout, self.backend.connect()).await {
+            Ok(opened) => opened?,
+            Err(_) => {
+                let text = format!("no connection after {:?} (connect_timeout)", options.connect_timeout);
+                return Err(Failure::new(Kind::Late, text));
+            }
+        };
+        let lifetime = options.max_lifetime.map(|time| time - time.mul_f64(chance() / 40.0));
+        let kept = Kept::new(self.process, self.number, opened, asked_at, lifetime);
+        if lock(&self.inner).generation != generation {
+            kept.condemn();
+        }
+        Ok(kept)
+    }
+
+    fn opened(&self, slot: SlotId, kept: Kept) {
+        let outcome = {
+            let mut inner = lock(&self.inner);
+            inner.down = None;
+            inner.state.opened(slot, kept, Moment::now())
+        };
+        self.follow(outcome);
+    }
+
+    /// Tells whoever waits, and begins to probe where the server cannot be reached.
+    pub(super) fn connect_failed(&self, failure: &Failure) {
+        let fault = failure.fault_of_connect();
+        let error = self.connect_error(failure, fault);
+        if fault == Some(Fault::Unreachable) {
+            self.process.incident(self.number, Fault::Unreachable, Instant::now());
+        }
+        let probe = {
+            let mut inner = lock(&self.inner);
+            // The server has all the connections that it takes: one of those will come back.
+            let others = inner.state.numbers();
+            if fault == Some(Fault::Overloaded) && others.leased + others.away > 0 {
+                return;
+            }
+            let tickets = inner.state.dismiss();
+            self.refuse(&mut inner, &tickets, &error);
+            let down = fault == Some(Fault::Unreachable) && !inner.state.is_closed();
+            let first = down && inner.down.is_none();
+            inner.down = down.then(|| Down { cause: failure.clone() });
+            first
+        };
+        if let (true, Some(pool), Ok(runtime)) = (probe, self.this(), self.process.runtime()) {
+            let pool = Arc::downgrade(&pool);
+            runtime.spawn(async move {
+                let mut pause = FIRST_PAUSE;
+                loop {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    // Not held while it sleeps: a pool that is gone is probed no more.
+                    let Some(pool) = pool.upgrade() else { return };
+                    if !pool.probe().await {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+
+    /// Tries whether the server can be reached again. Returns whether it is still down.
+    async fn probe(self: Arc<Self>) -> bool {
+        let slot = {
+            let mut inner = lock(&self.inner);
+            if inner.state.is_closed() || inner.down.is_none() {
+                return false;
+            }
+            inner.state.open_spare()
+        };
+        // All slots are held by owners that have not noticed yet.
+        let Some(slot) = slot else {
+            return true;
+        };
+        let holding = Holding::new(self.clone(), slot);
+        match self.connect().await {
+            Ok(kept) => {
+                holding.leave();
+                self.opened(slot, kept);
+                false
+            }
+            Err(failure) => {
+                self.connect_failed(&failure);
+                drop(holding);
+                lock(&self.inner).down.is_some()
+            }
+        }
+    }
+
+    pub(super) fn connect_error(&self, failure: &Failure, fault: Option<Fault>) -> Error {
+        if fault == Some(Fault::Unreachable) {
+            return self.host_down(failure.clone());
+        }
+        Error::Connection {
+            pool: self.name.clone(),
+            host: self.backend.address().to_string(),
+            doing: "cannot connect to",
+            remedy: remedy(failure),
+            cause: failure.clone(),
+        }
+    }
+}
+
+fn remedy(failure: &Failure) -> &'static str {
+    match (failure.kind, failure.sqlstate.as_deref(), failure.number) {
+        (Kind::Tls, _, _) => "; look at the certificates, and at sslmode in the URL",
+        (Kind::Protocol, _, _) => "; is that the right port?",
+        (_, Some("28P01" | "28000"), _) | (_, _, Some(1045)) => "; look at the user and the password in the URL",
+        (_, Some("3D000"), _) | (_, _, Some(1049)) => "; look at the database in the URL",
+        (_, Some("53300"), _) | (_, _, Some(1040)) => "; make the pool smaller, or max_connections larger",
+        _ => "",
+    }
+}
+
+/// A number from 0 to 1, as good as a scatter in time needs it.
+fn chance() -> f64 {
+    use std::hash::{BuildHasher, RandomState};
+    #[allow(clippy::cast_precision_loss)]
+    let number = RandomState::new().hash_one(0_u8) as f64;
+    #[allow(clippy::cast_precision_loss)]
+    let most = u64::MAX as f64;
+    number / most
+}

@@ -1,0 +1,359 @@
+//! Statements: the owner waits, and the background runs them. A connection is with its lease or with its statement,
+//! never with both, so whoever ends the lease meanwhile cannot get in the way.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use super::clean::LIMIT;
+use super::connection::{Kept, Transaction};
+use super::{NativePool, Waker};
+use crate::backend::{Failure, Kind};
+use crate::clock::Moment;
+use crate::error::{Error, Misuse, Step};
+use crate::fault::Fault;
+use crate::lock::lock;
+use crate::owner::OwnerId;
+use crate::pool::{Refused, SlotId, Ticket};
+use crate::sql::{effect, Effect, Rows, Value};
+use crate::trip;
+
+/// So much longer than the server's own limit on a statement ours is: the server's answer is the better one.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long a sign of life may take.
+const CHECK: Duration = Duration::from_secs(1);
+
+/// What is to be run.
+#[derive(Debug)]
+pub enum Statement {
+    /// One statement with its parameters.
+    Query(String, Vec<Value>),
+    /// Begins a transaction; within one of our own, a savepoint.
+    Begin,
+    /// Commits what [`Statement::Begin`] began.
+    Commit,
+    /// Rolls back what [`Statement::Begin`] began.
+    RollBack,
+    /// A sign of life.
+    Ping,
+}
+
+/// A statement under way.
+pub struct Work {
+    result: Mutex<Option<Result<Rows, Error>>>,
+    abandoned: Notify,
+    wake: Waker,
+}
+
+impl Work {
+    /// What it came to, once it has.
+    pub fn result(&self) -> Option<Result<Rows, Error>> {
+        lock(&self.result).take()
+    }
+
+    /// Nobody waits for it any more: it is to be ended on the server, and its connection to be cleaned.
+    pub fn abandon(&self) {
+        self.abandoned.notify_one();
+    }
+
+    fn finish(&self, result: Result<Rows, Error>) {
+        *lock(&self.result) = Some(result);
+        (self.wake)();
+    }
+}
+
+/// Says that a statement has failed, where the task that runs it ends without having said anything: it panicked.
+struct Telling {
+    work: Arc<Work>,
+    pool: Arc<NativePool>,
+    slot: SlotId,
+    ticket: Ticket,
+    told: bool,
+}
+
+impl Telling {
+    /// The connection goes back before the owner is told, so that its next statement finds it.
+    fn tell(mut self, kept: Option<Kept>, result: Result<Rows, Error>) {
+        self.told = true;
+        self.pool.bring_back(self.slot, self.ticket, kept);
+        self.work.finish(result);
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if !self.told {
+            self.pool.bring_back(self.slot, self.ticket, None);
+            let failure = Failure::new(Kind::Protocol, "a bug of poolkeeper's; please report this");
+            self.work.finish(Err(self.pool.broken(&failure)));
+        }
+    }
+}
+
+impl NativePool {
+    /// Begins a statement on the connection that an owner holds. `wake` is called when [`Work::result`] has an answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotHeld`] where this owner holds no such connection, or one that cannot be used now.
+    pub fn start(&self, slot: SlotId, owner: OwnerId, statement: Statement, wake: Waker) -> Result<Arc<Work>, Error> {
+        let runtime = self.process.runtime()?;
+        let pool = self.this().ok_or_else(|| self.closed())?;
+        let (ticket, used, kept) = lock(&self.inner).state.take(slot, owner).map_err(|refused| {
+            self.not_held(match refused {
+                Refused::NotLeased => Misuse::Gone,
+                Refused::Busy => Misuse::Busy,
+                Refused::Broken => Misuse::Broken,
+            })
+        })?;
+        let work = Arc::new(Work {
+            result: Mutex::default(),
+            abandoned: Notify::new(),
+            wake,
+        });
+        let telling = Telling {
+            work: work.clone(),
+            pool,
+            slot,
+            ticket,
+            told: false,
+        };
+        runtime.spawn(run(telling, kept, used, statement));
+        Ok(work)
+    }
+
+    /// Has somebody woken when the statement under way on a slot is over. Returns whether there is one.
+    pub fn when_back(&self, slot: SlotId, owner: OwnerId, wake: Waker) -> bool {
+        let mut inner = lock(&self.inner);
+        let busy = inner.state.is_busy(slot, owner);
+        if busy {
+            inner.expecting.entry(slot).or_default().push(wake);
+        }
+        busy
+    }
+
+    fn bring_back(&self, slot: SlotId, ticket: Ticket, kept: Option<Kept>) {
+        let (outcome, expecting) = {
+            let mut inner = lock(&self.inner);
+            let outcome = match kept {
+                Some(kept) => inner.state.bring_back(slot, ticket, kept),
+                None => inner.state.broke(slot, ticket),
+            };
+            (outcome, inner.expecting.remove(&slot).unwrap_or_default())
+        };
+        self.follow(outcome);
+        expecting.into_iter().for_each(|wake| wake());
+    }
+
+    fn broken(&self, cause: &Failure) -> Error {
+        Error::Connection {
+            pool: self.name.clone(),
+            host: self.backend.address().to_string(),
+            doing: "lost the connection to",
+            cause: cause.clone(),
+            remedy: "; what was sent may have been done or not",
+        }
+    }
+
+    /// What an error says about a connection that was in use is acted on, and told to its owner.
+    fn failed(&self, kept: &Kept, failure: &Failure) -> Error {
+        let fault = failure.fault();
+        if let Some(fault) = fault {
+            self.process.native_fault(fault, self.number, kept.number(), &kept.host);
+        }
+        match fault {
+            Some(Fault::Demoted) => Error::ReadOnly {
+                pool: self.name.clone(),
+                host: kept.host.to_string(),
+                cause: failure.clone(),
+            },
+            _ if failure.ends_session() => self.broken(failure),
+            _ => Error::Query {
+                pool: self.name.clone(),
+                cause: failure.clone(),
+            },
+        }
+    }
+
+    /// Makes sure that a connection lives which is about to be used for the first time in its lease: nothing has been
+    /// sent yet, so another may take its place.
+    async fn fit_for_use(&self, mut kept: Kept) -> Result<Kept, Error> {
+        let idle = kept.answered_at.elapsed();
+        if !kept.is_dead() && idle <= self.options().check_idle_after {
+            return Ok(kept);
+        }
+        if !kept.is_dead() && matches!(timeout(CHECK, kept.session.ping()).await, Ok(Ok(()))) {
+            kept.answered_at = Moment::now();
+            return Ok(kept);
+        }
+        drop(kept);
+        self.count(crate::stats::Counter::Dropped);
+        self.connect().await.map_err(|failure| {
+            self.connect_failed(&failure);
+            self.connect_error(&failure, failure.fault_of_connect())
+        })
+    }
+}
+
+async fn run(telling: Telling, kept: Kept, used: bool, statement: Statement) {
+    let pool = telling.pool.clone();
+    trip::here("statement");
+    let mut kept = match used {
+        true => kept,
+        false => match pool.fit_for_use(kept).await {
+            Ok(kept) => kept,
+            Err(error) => return telling.tell(None, Err(error)),
+        },
+    };
+    let effect = match &statement {
+        Statement::Query(sql, _) => effect(sql),
+        _ => Effect::None,
+    };
+    kept.about_to(effect);
+    let session = kept.session.id();
+    let limit = pool.options().statement_timeout;
+    let ended = {
+        let doing = send(&mut kept, statement);
+        tokio::pin!(doing);
+        tokio::select! {
+            answer = &mut doing => Ended::Answered(answer),
+            () = telling.work.abandoned.notified() => Ended::Abandoned(end(&pool, session, &mut doing).await),
+            () = late(limit) => {
+                end(&pool, session, &mut doing).await;
+                Ended::Late
+            }
+        }
+    };
+    match ended {
+        Ended::Answered(Ok(rows)) => {
+            kept.answered(effect, None);
+            telling.tell(Some(kept), Ok(rows));
+        }
+        Ended::Answered(Err(failure)) => {
+            let error = pool.failed(&kept, &failure);
+            if failure.ends_session() {
+                return telling.tell(None, Err(error));
+            }
+            kept.answered(effect, Some(&failure));
+            telling.tell(Some(kept), Err(error));
+        }
+        Ended::Abandoned(drained) => {
+            // Whoever holds the lease goes on where the server has ended the statement, outside of a transaction.
+            let error = pool.not_held(Misuse::Broken);
+            kept.interrupted = true;
+            let was_open = kept.transaction != Transaction::None;
+            let cleaned = if drained {
+                super::clean::cleaned(kept).await
+            } else {
+                None
+            };
+            telling.tell(cleaned.filter(|_| !was_open), Err(error));
+        }
+        Ended::Late => {
+            let limit = limit.unwrap_or_default();
+            let error = pool.late(Step::Query, limit, "; the connection was dropped".to_owned());
+            telling.tell(None, Err(error));
+        }
+    }
+}
+
+/// How a statement ended. An abandoned one tells whether the server has ended it in time.
+enum Ended {
+    Answered(Result<Rows, Failure>),
+    Abandoned(bool),
+    Late,
+}
+
+/// Ends a statement on the server, and waits for its answer for a moment: without it nobody knows where the session is.
+async fn end<F>(pool: &NativePool, session: u64, doing: &mut F) -> bool
+where
+    F: std::future::Future<Output = Result<Rows, Failure>> + Unpin,
+{
+    let drained = timeout(LIMIT, async {
+        let cancelled = timeout(LIMIT, pool.backend.cancel(session));
+        // The answer may come before the cancel has gone out.
+        tokio::select! {
+            answer = &mut *doing => answer,
+            _ = cancelled => doing.await,
+        }
+    });
+    matches!(drained.await, Ok(answer) if answer.as_ref().err().is_none_or(|failure| !failure.ends_session()))
+}
+
+async fn send(kept: &mut Kept, statement: Statement) -> Result<Rows, Failure> {
+    match statement {
+        Statement::Query(sql, parameters) => kept.session.query(&sql, parameters).await,
+        Statement::Begin => begin(kept).await.map(|()| Rows::default()),
+        Statement::Commit => commit(kept).await.map(|()| Rows::default()),
+        Statement::RollBack => timeout(LIMIT, roll_back(kept))
+            .await
+            // Its server rolls back what a connection leaves that is dropped.
+            .unwrap_or_else(|_| Err(Failure::new(Kind::Late, "the rollback was not answered")))
+            .map(|()| Rows::default()),
+        Statement::Ping => kept.session.ping().await.map(|()| Rows::default()),
+    }
+}
+
+async fn begin(kept: &mut Kept) -> Result<(), Failure> {
+    match kept.depth {
+        0 => {
+            // Sent is begun, whatever comes of the answer.
+            kept.transaction = Transaction::Open;
+            kept.session.command("BEGIN").await?;
+        }
+        depth => kept.session.command(&format!("SAVEPOINT poolkeeper_{depth}")).await?,
+    }
+    kept.depth += 1;
+    Ok(())
+}
+
+async fn commit(kept: &mut Kept) -> Result<(), Failure> {
+    if kept.transaction == Transaction::Failed {
+        return Err(Failure::new(
+            Kind::Value,
+            "a statement of this transaction has failed, so nothing of it is committed; let its error leave the block",
+        ));
+    }
+    match kept.depth {
+        // A COMMIT of the application's own has ended it.
+        0 => {}
+        1 => {
+            kept.session.command("COMMIT").await?;
+            kept.transaction = Transaction::None;
+        }
+        depth => {
+            kept.session
+                .command(&format!("RELEASE SAVEPOINT poolkeeper_{}", depth - 1))
+                .await?
+        }
+    }
+    kept.depth = kept.depth.saturating_sub(1);
+    Ok(())
+}
+
+async fn roll_back(kept: &mut Kept) -> Result<(), Failure> {
+    match kept.depth {
+        0 => {}
+        1 => {
+            kept.session.reset().await?;
+            kept.transaction = Transaction::None;
+        }
+        depth => {
+            kept.session
+                .command(&format!("ROLLBACK TO SAVEPOINT poolkeeper_{}", depth - 1))
+                .await?;
+            kept.transaction = Transaction::Open;
+        }
+    }
+    kept.depth = kept.depth.saturating_sub(1);
+    Ok(())
+}
+
+async fn late(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => sleep(limit + GRACE).await,
+        None => std::future::pending().await,
+    }
+}

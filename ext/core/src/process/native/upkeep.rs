@@ -1,0 +1,98 @@
+//! What a pool sees to by itself: connections that are idle for too long, too old, or missing.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::open::Holding;
+use super::NativePool;
+use crate::clock::Moment;
+use crate::lock::lock;
+
+/// How often a pool is looked after.
+const TURN: Duration = Duration::from_secs(1);
+const CHECK: Duration = Duration::from_secs(1);
+
+impl NativePool {
+    pub(super) fn keep_up(&self) {
+        let (Some(pool), Ok(runtime)) = (self.this(), self.process.runtime()) else {
+            return;
+        };
+        let pool = std::sync::Arc::downgrade(&pool);
+        runtime.spawn(async move {
+            loop {
+                {
+                    // Not held while it sleeps: a pool that is gone is looked after no more.
+                    let Some(pool) = pool.upgrade() else { return };
+                    if lock(&pool.inner).state.is_closed() {
+                        return;
+                    }
+                    pool.shrink();
+                    pool.fill();
+                    pool.keep_alive().await;
+                }
+                sleep(TURN).await;
+            }
+        });
+    }
+
+    /// Closes what is too old, and what is idle for too long, the oldest first and down to `min`.
+    fn shrink(&self) {
+        let options = self.options();
+        let now = Moment::now();
+        let gone = {
+            let mut inner = lock(&self.inner);
+            let numbers = inner.state.numbers();
+            let mut spare = (numbers.idle + numbers.leased).saturating_sub(options.min);
+            inner.state.take_idle(|_, kept, since| {
+                if kept.retires_at.is_some_and(|time| time <= now) {
+                    spare = spare.saturating_sub(1);
+                    return true;
+                }
+                let idle = options.idle_timeout.is_some_and(|limit| now.since(since) > limit);
+                let goes = idle && spare > 0;
+                spare -= usize::from(goes);
+                goes
+            })
+        };
+        self.say_goodbye(gone);
+    }
+
+    /// Opens what is missing to `min`.
+    fn fill(&self) {
+        let options = self.options();
+        let slots: Vec<_> = {
+            let mut inner = lock(&self.inner);
+            if inner.down.is_some() {
+                return;
+            }
+            let numbers = inner.state.numbers();
+            let there = numbers.idle + numbers.leased + numbers.opening + numbers.away;
+            (there..options.min).map_while(|_| inner.state.open_spare()).collect()
+        };
+        slots.into_iter().for_each(|slot| self.open(slot));
+    }
+
+    /// Asks idle connections for a sign of life, one after the other; what does not answer goes.
+    async fn keep_alive(&self) {
+        let Some(keepalive) = self.options().keepalive else {
+            return;
+        };
+        let turn = Moment::now();
+        loop {
+            let borrowed = lock(&self.inner)
+                .state
+                .borrow_idle(|kept, _| turn.since(kept.answered_at) > keepalive);
+            let (Some((slot, mut kept)), Some(pool)) = (borrowed, self.this()) else {
+                return;
+            };
+            let holding = Holding::new(pool, slot);
+            if matches!(timeout(CHECK, kept.session.ping()).await, Ok(Ok(()))) {
+                kept.answered_at = Moment::now();
+                holding.leave();
+                let outcome = lock(&self.inner).state.cleaned(slot, kept, Moment::now());
+                self.follow(outcome);
+            }
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! `Poolkeeper::Pool`: connections that poolkeeper opens itself. Owners and slots are numbers here; Ruby gives them their
+//! names.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use magnus::value::ReprValue;
+use magnus::{function, method, Class, Error, IntoValue, Module, Object, RArray, RHash, RModule, Ruby, Value};
+use poolkeeper_core::error::Error as CoreError;
+use poolkeeper_core::pool::Options;
+use poolkeeper_core::process::{self, Found, NativePool, Process, Statement, Waker, Work};
+use poolkeeper_core::sql::Rows;
+use poolkeeper_gvl::{wait_for, Lent, Signal};
+
+use crate::guard::{guarded, to_ruby};
+use crate::value;
+
+/// A pool, and what it takes to make it anew in a forked child.
+#[magnus::wrap(class = "Poolkeeper::Pool", free_immediately, size)]
+pub struct Pool {
+    number: u64,
+    url: String,
+    options: Options,
+    native: Mutex<(usize, Arc<NativePool>)>,
+}
+
+impl Pool {
+    /// The pool of this process: a forked child starts with one of its own, and leaves its parent's alone.
+    fn native(&self, ruby: &Ruby) -> Result<Arc<NativePool>, Error> {
+        let process = process::current();
+        // Only ever locked with the GVL held and for no wait, so no fork can catch it locked.
+        let mut native = self.native.lock().unwrap_or_else(PoisonError::into_inner);
+        if native.0 != address(process) {
+            let own = process.native(self.number, &self.url, self.options.clone());
+            let own = own.map_err(|error| to_ruby(ruby, &error))?;
+            let inherited = std::mem::replace(&mut *native, (address(process), own));
+            // Dropped here, it would speak to the server over its parent's sockets.
+            std::mem::forget(inherited);
+        }
+        Ok(native.1.clone())
+    }
+
+    /// The same for what is as well left undone where this process has no such pool yet.
+    fn known(&self) -> Option<Arc<NativePool>> {
+        let native = self.native.lock().unwrap_or_else(PoisonError::into_inner);
+        (native.0 == address(process::current())).then(|| native.1.clone())
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let native = self.native.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if native.0 != address(process::current()) {
+            std::mem::forget(native.1.clone());
+        }
+    }
+}
+
+fn address(process: &'static Process) -> usize {
+    std::ptr::from_ref(process) as usize
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+fn at<T: magnus::TryConvert>(ruby: &Ruby, options: RHash, name: &str) -> Result<T, Error> {
+    options.fetch(ruby.to_symbol(name))
+}
+
+fn time(ruby: &Ruby, options: RHash, name: &str) -> Result<Option<Duration>, Error> {
+    Ok(at::<Option<f64>>(ruby, options, name)?.map(seconds))
+}
+
+fn read(ruby: &Ruby, options: RHash) -> Result<Options, Error> {
+    Ok(Options {
+        name: at(ruby, options, "name")?,
+        size: at(ruby, options, "size")?,
+        min: at(ruby, options, "min")?,
+        checkout_timeout: seconds(at(ruby, options, "checkout_timeout")?),
+        connect_timeout: seconds(at(ruby, options, "connect_timeout")?),
+        check_idle_after: seconds(at(ruby, options, "check_idle_after")?),
+        idle_timeout: time(ruby, options, "idle_timeout")?,
+        max_lifetime: time(ruby, options, "max_lifetime")?,
+        keepalive: time(ruby, options, "keepalive")?,
+        statement_timeout: time(ruby, options, "statement_timeout")?,
+        leak_threshold: time(ruby, options, "leak_threshold")?,
+        application_name: at(ruby, options, "application_name")?,
+    })
+}
+
+/// Makes a pool; the options are checked by Ruby.
+fn open(ruby: &Ruby, number: u64, url: String, options: RHash) -> Result<Pool, Error> {
+    guarded(ruby, || {
+        let process = process::current();
+        let options = read(ruby, options)?;
+        let native = process.native(number, &url, options.clone());
+        let native = native.map_err(|error| to_ruby(ruby, &error))?;
+        Ok(Pool {
+            number,
+            url,
+            options,
+            native: Mutex::new((address(process), native)),
+        })
+    })
+}
+
+/// Lends without waiting: the number of a slot; its complement where the owner had it already; nil where none is idle.
+fn checkout(ruby: &Ruby, pool: &Pool, owner: u64) -> Result<Option<i64>, Error> {
+    guarded(ruby, || match pool.native(ruby)?.checkout(owner) {
+        Ok(Found::New(slot)) => Ok(i64::try_from(slot).ok()),
+        Ok(Found::Held(slot)) => Ok(i64::try_from(slot).ok().map(|slot| !slot)),
+        Ok(Found::Nothing) => Ok(None),
+        Err(error) => Err(to_ruby(ruby, &error)),
+    })
+}
+
+/// Waits for a connection, at most so many seconds: the number of a slot, or nil.
+fn queue(ruby: &Ruby, pool: &Pool, owner: u64, limit: f64) -> Result<Option<usize>, Error> {
+    guarded(ruby, || {
+        let native = pool.native(ruby)?;
+        let lent = lend(ruby)?;
+        let waker = lent.signal().clone();
+        let ticket = native
+            .wait(owner, Arc::new(move || waker.post()))
+            .map_err(|error| to_ruby(ruby, &error))?;
+        let answer = wait_for(ruby, lent.signal(), seconds(limit), || native.answer(owner, ticket));
+        match answer {
+            Ok(Some(answer)) => answer.map(Some).map_err(|error| to_ruby(ruby, &error)),
+            Ok(None) => {
+                native.give_up(owner, ticket);
+                Ok(None)
+            }
+            Err(interrupt) => {
+                native.give_up(owner, ticket);
+                Err(interrupt)
+            }
+        }
+    })
+}
+
+fn release(ruby: &Ruby, pool: &Pool, owner: u64) -> Result<bool, Error> {
+    guarded(ruby, || Ok(pool.known().is_some_and(|native| native.release(owner))))
+}
+
+/// Runs a statement: its rows, or with `count` how many it changed.
+fn query(
+    ruby: &Ruby,
+    pool: &Pool,
+    slot: usize,
+    owner: u64,
+    sql: String,
+    parameters: RArray,
+    count: bool,
+) -> Result<Value, Error> {
+    guarded(ruby, || {
+        let parameters = value::parameters(ruby, parameters)?;
+        let rows = run(
+            ruby,
+            &*pool.native(ruby)?,
+            slot,
+            owner,
+            Statement::Query(sql, parameters),
+        )?;
+        if count {
+            return Ok(rows.affected.into_value_with(ruby));
+        }
+        Ok(value::rows(ruby, &rows)?.as_value())
+    })
+}
+
+fn begin(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64) -> Result<(), Error> {
+    guarded(ruby, || {
+        run(ruby, &*pool.native(ruby)?, slot, owner, Statement::Begin).map(|_| ())
+    })
+}
+
+fn commit(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64) -> Result<(), Error> {
+    guarded(ruby, || {
+        run(ruby, &*pool.native(ruby)?, slot, owner, Statement::Commit).map(|_| ())
+    })
+}
+
+/// Rolls back; where the connection is gone its server does. Without `wait`, for a thread that is being killed, it only
+/// begins to.
+fn roll_back(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64, wait: bool) -> Result<(), Error> {
+    guarded(ruby, || {
+        let native = pool.native(ruby)?;
+        let begun = match wait {
+            true => begin_work(ruby, &native, slot, owner, || Statement::RollBack)?,
+            false => {
+                let _ = native.start(slot, owner, Statement::RollBack, Arc::new(|| ()));
+                return Ok(());
+            }
+        };
+        match begun {
+            Ok((lent, work)) => outcome(ruby, &lent, &work)?.map_or_else(|_| Ok(()), |_| Ok(())),
+            Err(_) => Ok(()),
+        }
+    })
+}
+
+fn ping(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64) -> Result<(), Error> {
+    guarded(ruby, || {
+        run(ruby, &*pool.native(ruby)?, slot, owner, Statement::Ping).map(|_| ())
+    })
+}
+
+fn run(ruby: &Ruby, native: &NativePool, slot: usize, owner: u64, statement: Statement) -> Result<Rows, Error> {
+    let mut statement = Some(statement);
+    // Asked for once, where the statement before it is over.
+    let (lent, work) = begin_work(ruby, native, slot, owner, || {
+        statement.take().unwrap_or(Statement::Ping)
+    })?
+    .map_err(|error| to_ruby(ruby, &error))?;
+    outcome(ruby, &lent, &work)?.map_err(|error| to_ruby(ruby, &error))
+}
+
+type Begun = Result<(Lent, Arc<Work>), CoreError>;
+
+/// Begins a statement. One before it may still be under way: interrupted, or of whom a handler of signals interrupts.
+fn begin_work(
+    ruby: &Ruby,
+    native: &NativePool,
+    slot: usize,
+    owner: u64,
+    statement: impl FnOnce() -> Statement,
+) -> Result<Begun, Error> {
+    let lent = lend(ruby)?;
+    let post = |signal: &Arc<Signal>| -> Waker {
+        let signal = signal.clone();
+        Arc::new(move || signal.post())
+    };
+    let free = || (!native.when_back(slot, owner, post(lent.signal()))).then_some(());
+    wait_for(ruby, lent.signal(), Duration::MAX, free)?;
+    let work = native.start(slot, owner, statement(), post(lent.signal()));
+    Ok(work.map(|work| (lent, work)))
+}
+
+/// Waits for a statement's end; interrupted, it is ended on the server as well.
+fn outcome(ruby: &Ruby, lent: &Lent, work: &Work) -> Result<Result<Rows, CoreError>, Error> {
+    match wait_for(ruby, lent.signal(), Duration::MAX, || work.result()) {
+        Ok(Some(result)) => Ok(result),
+        Ok(None) => Err(Error::new(
+            ruby.exception_runtime_error(),
+            "a wait without a limit has ended",
+        )),
+        Err(interrupt) => {
+            work.abandon();
+            Err(interrupt)
+        }
+    }
+}
+
+fn lend(ruby: &Ruby) -> Result<Lent, Error> {
+    Lent::new().map_err(|error| to_ruby(ruby, &CoreError::Watch(error.to_string())))
+}
+
+/// Ends the leases of owners that are gone.
+fn reclaim(ruby: &Ruby, pool: &Pool, gone: Vec<u64>) -> Result<usize, Error> {
+    guarded(ruby, || Ok(pool.native(ruby)?.reclaim(&gone)))
+}
+
+fn sweep(ruby: &Ruby, pool: &Pool) -> Result<usize, Error> {
+    guarded(ruby, || Ok(pool.native(ruby)?.sweep()))
+}
+
+fn reload(ruby: &Ruby, pool: &Pool) -> Result<usize, Error> {
+    guarded(ruby, || Ok(pool.native(ruby)?.reload()))
+}
+
+fn resize(ruby: &Ruby, pool: &Pool, size: usize) -> Result<(), Error> {
+    guarded(ruby, || {
+        pool.native(ruby)?.resize(size);
+        Ok(())
+    })
+}
+
+fn close(ruby: &Ruby, pool: &Pool) -> Result<(), Error> {
+    guarded(ruby, || {
+        pool.native(ruby)?.close();
+        Ok(())
+    })
+}
+
+fn close_idle(ruby: &Ruby, pool: &Pool) -> Result<usize, Error> {
+    guarded(ruby, || Ok(pool.known().map_or(0, |native| native.close_idle())))
+}
+
+fn drained(ruby: &Ruby, pool: &Pool) -> Result<bool, Error> {
+    guarded(ruby, || Ok(pool.native(ruby)?.is_drained()))
+}
+
+/// Size, idle, leased, opening, away, waiting.
+fn numbers(ruby: &Ruby, pool: &Pool) -> Result<(usize, usize, usize, usize, usize, usize), Error> {
+    guarded(ruby, || {
+        let numbers = pool.native(ruby)?.numbers();
+        let (opening, away, waiting) = (numbers.opening, numbers.away, numbers.waiting);
+        Ok((numbers.size, numbers.idle, numbers.leased, opening, away, waiting))
+    })
+}
+
+/// Owner and age of each lease.
+fn leases(ruby: &Ruby, pool: &Pool) -> Result<RArray, Error> {
+    guarded(ruby, || {
+        let all = ruby.ary_new();
+        for (owner, age) in pool.native(ruby)?.leases() {
+            all.push((owner, age.as_secs_f64()))?;
+        }
+        Ok(all)
+    })
+}
+
+pub fn init(ruby: &Ruby, module: RModule) -> Result<(), Error> {
+    let pool = module.define_class("Pool", ruby.class_object())?;
+    pool.undef_default_alloc_func();
+    pool.define_singleton_method("_open", function!(open, 3))?;
+    pool.define_method("_checkout", method!(checkout, 1))?;
+    pool.define_method("_queue", method!(queue, 2))?;
+    pool.define_method("_release", method!(release, 1))?;
+    pool.define_method("_query", method!(query, 5))?;
+    pool.define_method("_begin", method!(begin, 2))?;
+    pool.define_method("_commit", method!(commit, 2))?;
+    pool.define_method("_roll_back", method!(roll_back, 3))?;
+    pool.define_method("_ping", method!(ping, 2))?;
+    pool.define_method("_reclaim", method!(reclaim, 1))?;
+    pool.define_method("_sweep", method!(sweep, 0))?;
+    pool.define_method("_reload", method!(reload, 0))?;
+    pool.define_method("_resize", method!(resize, 1))?;
+    pool.define_method("_close", method!(close, 0))?;
+    pool.define_method("_close_idle", method!(close_idle, 0))?;
+    pool.define_method("_drained", method!(drained, 0))?;
+    pool.define_method("_numbers", method!(numbers, 0))?;
+    pool.define_method("_leases", method!(leases, 0))?;
+    Ok(())
+}

@@ -1,0 +1,73 @@
+# frozen_string_literal: true
+
+module Poolkeeper
+  # A connection of a native pool, in the hands of whoever holds it.
+  #
+  # Statements are prepared. The server is asked first which types it wants in the place of the parameters, and each
+  # value is written as that: an Integer goes to bigint, numeric or text alike. Where nothing tells the server the type,
+  # as in `select $1`, it takes text.
+  class Connection
+    # @api private
+    def initialize(pool, slot)
+      @pool = pool
+      @slot = slot
+    end
+
+    # Runs a statement and reads all of its rows.
+    #
+    # @param sql [String] with `$1`, `$2` ... on PostgreSQL
+    # @param parameters [Array<String, Integer, Float, BigDecimal, Time, Date, true, false, nil>]
+    # @return [Array<Hash{Symbol => Object}>]
+    # @raise [QueryError] where the server refuses the statement
+    # @raise [ConnectionError] where the connection breaks: what was sent may have been done or not
+    # @raise [ReadOnlyError] where the server takes no writes
+    # @raise [TimeoutError] where it takes longer than `statement_timeout`
+    # @raise [NotHeldError] where this connection is not held here
+    def query(sql, *parameters)
+      @pool._query(@slot, Owner.native, sql, parameters, false)
+    end
+
+    # Runs a statement and tells how many rows it changed.
+    #
+    # @param (see #query)
+    # @return [Integer]
+    # @raise (see #query)
+    def execute(sql, *parameters)
+      @pool._query(@slot, Owner.native, sql, parameters, true)
+    end
+
+    # Asks the server for a sign of life.
+    #
+    # @return [true]
+    # @raise [ConnectionError, NotHeldError]
+    def ping
+      @pool._ping(@slot, Owner.native)
+      true
+    end
+
+    # Runs the block in a transaction: committed where it ends by itself, rolled back on any other way out. Within a
+    # transaction of its own it sets a savepoint.
+    #
+    # @yieldparam db [Connection]
+    # @return [Object] the block's value
+    # @raise what the block raises
+    # @raise [QueryError] where a statement had failed and the block went on: the server commits nothing then
+    def transaction
+      @pool._begin(@slot, Owner.native)
+      begin
+        value = yield self
+        @pool._commit(@slot, Owner.native)
+        committed = true
+        value
+      ensure
+        # A thread that is being killed does not wait for its rollback.
+        @pool._roll_back(@slot, Owner.native, Thread.current.status != "aborting") unless committed
+      end
+    end
+
+    # Nothing that could be a secret.
+    def inspect
+      "#<Poolkeeper::Connection of #{@pool.name}>"
+    end
+  end
+end

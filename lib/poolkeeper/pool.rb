@@ -1,0 +1,181 @@
+# frozen_string_literal: true
+
+require "bigdecimal"
+require "date"
+require "io/wait"
+
+module Poolkeeper
+  # A pool of connections that poolkeeper opens itself, to PostgreSQL.
+  #
+  # A connection belongs to the present thread, or to the present fiber where a fiber scheduler runs: whoever asks again
+  # gets the same one. It is given back at the end of {#with}, by {#release}, or by {Poolkeeper.release}.
+  #
+  # @example
+  #   EVENTS = Poolkeeper::Pool.new(ENV.fetch("EVENTS_URL"), size: 10)
+  #   EVENTS.with { |db| db.query("select id from orders where day = $1", Date.today) }
+  #
+  # @note A forked child starts with connections of its own. What was leased at the fork is not held there.
+  class Pool
+    class << self
+      # @param url [String] such as `postgres://user:password@host:5432/database`
+      # @param name [#to_s] what messages, events and statistics call it
+      # @param options [Hash] see {PoolOptions}
+      # @return [Pool]
+      # @raise [ConfigurationError] for an unknown option, or a value it cannot take
+      def new(url, name: :default, **options)
+        checked = PoolOptions.check(name.to_s, options)
+        raise ConfigurationError, "a pool takes its URL as a String, and was given #{Log.describe(url)}" unless url.is_a?(String)
+
+        Core._look
+        ForkHook.expect
+        Background.ensure_running
+        _open(Pools.number, url, checked).tap { |pool| pool.send(:prepare, checked) }
+      end
+    end
+
+    # @return [String]
+    attr_reader :name
+
+    # Lends a connection to the block and takes it back, however the block ends. Within itself, and where the owner
+    # holds one already, it lends that one, and leaves it.
+    #
+    # @param timeout [Numeric, nil] seconds to wait for one; nil means the pool's `checkout_timeout`
+    # @yieldparam db [Connection]
+    # @return [Object] the block's value
+    # @raise [TimeoutError] where none came free in time
+    # @raise [HostDownError] at once, where the server cannot be reached
+    # @raise [ConnectionError] where the server refuses
+    # @raise [PoolClosedError]
+    def with(timeout: nil)
+      owner = Owner.native
+      # Object: only that holds back Thread#kill too. What comes while it waits for a connection is let in.
+      Thread.handle_interrupt(Object => :on_blocking) do
+        slot = _checkout(owner) || wait(owner, timeout)
+        next Thread.handle_interrupt(Object => :immediate) { yield @connections[~slot] } if slot.negative?
+
+        begin
+          Thread.handle_interrupt(Object => :immediate) { yield @connections[slot] }
+        ensure
+          _release(owner)
+        end
+      end
+    end
+
+    # Lends a connection until {#release}; the same one where the owner holds one already.
+    #
+    # @param timeout [Numeric, nil] seconds to wait for one; nil means the pool's `checkout_timeout`
+    # @return [Connection]
+    # @raise as {#with}
+    def lease(timeout: nil)
+      owner = Owner.native
+      slot = _checkout(owner) || wait(owner, timeout)
+      @connections[slot.negative? ? ~slot : slot]
+    end
+
+    # Takes the present owner's connection back. Never waits: what it left open is rolled back in the background.
+    #
+    # @return [Boolean] whether it held one
+    def release
+      _release(Owner.native)
+    end
+
+    # Proves that the pool gives a connection that answers.
+    #
+    # @param timeout [Numeric] seconds
+    # @return [true]
+    # @raise [TimeoutError, ConnectionError, PoolClosedError]
+    def verify!(timeout: 5)
+      sweep
+      with(timeout: timeout, &:ping)
+      true
+    end
+
+    # Closes idle connections whose server has hung up.
+    #
+    # @return [Integer] how many
+    def sweep
+      _sweep
+    end
+
+    # Replaces every connection: idle ones are closed now, leased ones when they come back.
+    #
+    # @return [Integer] how many were closed now
+    def reload
+      _reload
+    end
+
+    # Closes the pool for good. Idle connections go now, whoever waits is told, and what is leased is waited for.
+    #
+    # @param timeout [Numeric] seconds
+    # @return [true]
+    # @raise [TimeoutError] where something is still leased then; it goes when it comes back
+    def close(timeout: 10)
+      _close
+      deadline = now + timeout
+      until _drained
+        raise late(:drain, timeout) if now > deadline
+
+        sleep(0.01)
+      end
+      true
+    end
+
+    # @return [Hash] size, idle, leased, opening, away (being cleaned), waiting, and leases (owner and seconds)
+    def stats
+      size, idle, leased, opening, away, waiting = _numbers
+      { size: size, idle: idle, leased: leased, opening: opening, away: away, waiting: waiting,
+        leases: _leases.map { |owner, seconds| { owner: owner, seconds: seconds } } }
+    end
+
+    # Nothing of its URL.
+    def inspect
+      "#<Poolkeeper::Pool #{name}>"
+    end
+
+    # @api private
+    attr_reader :sized
+
+    # @api private
+    def resize(size)
+      @connections = Array.new([size, @connections.size].max) { |slot| @connections[slot] || Connection.new(self, slot) }
+      _resize(size)
+    end
+
+    private
+
+    def prepare(options)
+      @name = options[:name]
+      @checkout_timeout = options[:checkout_timeout]
+      @sized = options[:sized]
+      @connections = Array.new(options[:size]) { |slot| Connection.new(self, slot) }
+      Pools.add(self)
+    end
+
+    # Before anybody waits, what the dead still hold is taken from them.
+    def wait(owner, timeout)
+      timeout = timeout.nil? ? @checkout_timeout : Float(timeout)
+      gone = Owner.gone(_leases.map(&:first))
+      _reclaim(gone) if gone.any?
+      slot = _checkout(owner) || _queue(owner, timeout)
+      slot || raise(late(:wait, timeout))
+    end
+
+    def late(step, timeout)
+      words = step == :wait ? "no connection came free" : "connections are still leased"
+      held = Owner.describe(_leases)
+      error = TimeoutError.new("pool #{name}: #{words} within #{timeout} s (#{step}); #{numbers}#{held}")
+      error.instance_variable_set(:@pool, name)
+      error.instance_variable_set(:@step, step)
+      error
+    end
+
+    def numbers
+      size, idle, leased, opening, away, waiting = _numbers
+      "#{leased} of #{size} leased, #{idle} idle, #{opening} opening, #{away} being cleaned, #{waiting} waiting"
+    end
+
+    def now
+      ::Process.clock_gettime(::Process::CLOCK_MONOTONIC)
+    end
+  end
+end
