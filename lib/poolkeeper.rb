@@ -79,7 +79,7 @@ module Poolkeeper
     def release
       # With nothing held this is one look-up, whatever the number of pools; a further call would cost a fifth more.
       held = Mirror._held(Owner.current)
-      held.nil? ? 0 : Handler.release(:discard, held)
+      held.nil? ? Pools.release : Handler.release(:discard, held)
     rescue InternalError => e
       Log.rescued("releasing", e)
       0
@@ -97,7 +97,8 @@ module Poolkeeper
     # Evicts what is dead, then proves that each pool gives a connection that answers. For ordinary code, not for
     # handlers: it waits.
     #
-    # @param pools [Array<ActiveRecord::ConnectionAdapters::ConnectionPool, Class>] pools or models; all by default
+    # @param pools [Array<Pool, ActiveRecord::ConnectionAdapters::ConnectionPool, Class>] native pools, ActiveRecord's
+    #   pools or models; all by default
     # @param timeout [Numeric] seconds for all of it
     # @return [Verification]
     # @raise [ConnectionError] where a pool gives no connection that answers in time
@@ -138,6 +139,15 @@ module Poolkeeper
     #   `:report`
     def stats
       Handler.call("counting", {}) { Handler.stats }
+    end
+
+    # Closes the native pools for good, and waits for what is leased.
+    #
+    # @param timeout [Numeric] seconds for all of them
+    # @return [true]
+    # @raise [TimeoutError] where something is still leased then
+    def close(timeout: 10)
+      Pools.close(timeout)
     end
   end
 end

@@ -13,6 +13,8 @@ module Poolkeeper
   # Raised by {Poolkeeper.verify!} when a pool does not give a connection that answers; its cause is then the error of
   # ActiveRecord or the driver, where there was one. Raised by native pools when a connection cannot be had, or breaks.
   class ConnectionError < Error
+    # @return [Symbol, nil] what it says about the server, as {Poolkeeper.verify} tells it; nil where nothing
+    attr_reader :fault
     # @return [String, nil] the server's SQLSTATE
     attr_reader :sqlstate
     # @return [Integer, nil] the server's error number (MySQL)

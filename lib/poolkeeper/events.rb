@@ -88,9 +88,10 @@ module Poolkeeper
 
     def payload(notice)
       pool = Observed::Pools.registered(notice[:pool])
+      native = Pools.numbered(notice[:pool]) unless pool
       mode = notice.delete(:reported) ? :report : :act
       # One subscriber's changes must not reach the next.
-      notice.merge(pool: pool&.name, role: pool&.role, shard: pool&.shard, mode: mode).freeze
+      notice.merge(pool: pool&.name || native&.name, role: pool&.role, shard: pool&.shard, mode: mode).freeze
     end
 
     def log(event)

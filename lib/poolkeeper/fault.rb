@@ -87,6 +87,14 @@ module Poolkeeper
         Log.rescued("looking for the pool of an error", e)
       end
 
+      # Finds the error of a native pool, which has acted on it already.
+      #
+      # @param error [Exception, Object]
+      # @return [ConnectionError, nil]
+      def native(error)
+        chain(error).find { |link| ConnectionError === link && link.fault } # rubocop:disable Style/CaseEquality
+      end
+
       private
 
       # The error and its causes, each once.

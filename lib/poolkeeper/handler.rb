@@ -25,7 +25,7 @@ module Poolkeeper
       def release(leaks, held = (unasked = true))
         # Not as the default itself: what it raises would be beyond the rescue.
         held = Mirror._held(Owner.current) if unasked
-        held.nil? ? 0 : release_held(leaks, held)
+        held.nil? ? Pools.release : release_held(leaks, held) + Pools.release
       rescue InternalError => e
         Log.rescued("releasing", e)
         0
@@ -34,6 +34,9 @@ module Poolkeeper
       def verify(error)
         call("verifying", nil) do
           started = now
+          native = Fault.native(error)
+          next told_by_native(native, now - started) if native
+
           fault = Fault.of(error)
           # Not `error.nil?`: whatever it is, it need not answer.
           next if fault.nil? && !nil.equal?(error)
@@ -51,9 +54,9 @@ module Poolkeeper
 
         started = now
         Observed.start
-        pools = pools.empty? ? all_pools : pools.map { |pool| pool_of(pool) }
-        dropped = pools.sum { |pool| Observed::Eviction.sweep(pool) }
-        pools.each { |pool| Observed::Proof.new(pool).call(started + timeout) }
+        pools = pools.empty? ? [*all_pools, *Pools.all] : pools.map { |pool| pool_of(pool) }
+        dropped = pools.sum { |pool| pool.is_a?(Pool) ? pool.sweep : Observed::Eviction.sweep(pool) }
+        pools.each { |pool| prove_one(pool, started + timeout) }
         Verification.new(fault: nil, pools: names(pools), condemned: 0, dropped: dropped, seconds: now - started)
       end
 
@@ -61,8 +64,10 @@ module Poolkeeper
         # Asking for the pools would load ActiveRecord where it has not been used yet.
         pools = Observed.observing? ? all_pools.to_h { |pool| [Observed::Pools.number(pool), pool] } : {}
         Mirror._stats.to_h do |known|
-          pool = pools[known.delete(:number)]
-          [known.delete(:name), known.merge(numbers(pool, known[:leases].size))]
+          number = known.delete(:number)
+          native = Pools.numbered(number)
+          own = native ? native.stats : numbers(pools[number], known[:leases].size)
+          [known.delete(:name), known.merge(own)]
         end
       end
 
@@ -74,11 +79,21 @@ module Poolkeeper
       # Closes what a process that forks holds for nothing.
       def close_idle
         call("closing idle connections", 0) do
-          Observed.start ? all_pools.sum { |pool| Observed::Eviction.close_idle(pool) } : 0
+          native = Pools.all.sum(&:_close_idle)
+          Observed.start ? native + all_pools.sum { |pool| Observed::Eviction.close_idle(pool) } : native
         end
       end
 
       private
+
+      def prove_one(pool, deadline)
+        pool.is_a?(Pool) ? pool.send(:prove, deadline) : Observed::Proof.new(pool).call(deadline)
+      end
+
+      # The pool has acted on it where it happened.
+      def told_by_native(error, seconds)
+        Verification.new(fault: error.fault, pools: [error.pool], condemned: 0, dropped: 0, seconds: seconds)
+      end
 
       # `held` is false as long as nothing is observed: ActiveRecord may have come since.
       def release_held(leaks, held)
@@ -132,14 +147,18 @@ module Poolkeeper
       end
 
       def pool_of(given)
+        return given if given.is_a?(Pool)
+
         pool = given.respond_to?(:connection_pool) ? given.connection_pool : given
         return pool if pool.respond_to?(:checkout) && pool.respond_to?(:checkin)
 
-        raise ArgumentError, "verify! takes ActiveRecord pools and models, and was given #{Log.describe(given)}"
+        raise ArgumentError, "verify! takes pools and models, and was given #{Log.describe(given)}"
       end
 
       def names(pools)
-        pools.map { |pool| Observed::Pools.registered(Observed::Pools.register(pool)).name }
+        pools.map do |pool|
+          pool.is_a?(Pool) ? pool.name : Observed::Pools.registered(Observed::Pools.register(pool)).name
+        end
       end
 
       # ActiveRecord's own numbers where the pool is at hand; the mirror's otherwise.

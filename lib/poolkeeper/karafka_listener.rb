@@ -73,6 +73,21 @@ module Poolkeeper
       nil
     end
 
+    # Comes at the start, too. Native pools without a size of their own have one connection more than there are workers.
+    def on_worker_scaling_up(event)
+      Handler.call("following the number of workers", nil) do
+        count = event.payload[:to] if event.respond_to?(:payload) && event.payload.is_a?(Hash)
+        Pools.follow_workers(count) if count.is_a?(Integer) && count.positive?
+      end
+      nil
+    end
+
+    # Karafka has come to rest, and the process may live on: what is idle is closed, and opened again when it is needed.
+    def on_app_stopped(_event)
+      Handler.call("closing idle connections", nil) { Pools.all.each(&:_close_idle) }
+      nil
+    end
+
     # A forked node starts clean.
     def on_swarm_node_after_fork(_event)
       Handler.call("starting clean after a fork", nil) { ForkHook.child }

@@ -23,13 +23,15 @@ module Poolkeeper
       # @return [Pool]
       # @raise [ConfigurationError] for an unknown option, or a value it cannot take
       def new(url, name: :default, **options)
-        checked = PoolOptions.check(name.to_s, options)
-        raise ConfigurationError, "a pool takes its URL as a String, and was given #{Log.describe(url)}" unless url.is_a?(String)
+        unless url.is_a?(String)
+          raise ConfigurationError, "pool #{name}: a URL is a String, and this is #{Log.describe(url)}"
+        end
 
-        Core._look
+        checked = PoolOptions.check(Pools.unique(name.to_s), options)
         ForkHook.expect
         Background.ensure_running
-        _open(Pools.number, url, checked).tap { |pool| pool.send(:prepare, checked) }
+        number = Pools.number
+        _open(number, url, checked).tap { |pool| pool.send(:prepare, number, checked) }
       end
     end
 
@@ -50,13 +52,13 @@ module Poolkeeper
       owner = Owner.native
       # Object: only that holds back Thread#kill too. What comes while it waits for a connection is let in.
       Thread.handle_interrupt(Object => :on_blocking) do
-        slot = _checkout(owner) || wait(owner, timeout)
+        slot = _checkout(owner, true) || wait(owner, timeout, true)
         next Thread.handle_interrupt(Object => :immediate) { yield @connections[~slot] } if slot.negative?
 
         begin
           Thread.handle_interrupt(Object => :immediate) { yield @connections[slot] }
         ensure
-          _release(owner)
+          _release(owner, true)
         end
       end
     end
@@ -68,15 +70,16 @@ module Poolkeeper
     # @raise as {#with}
     def lease(timeout: nil)
       owner = Owner.native
-      slot = _checkout(owner) || wait(owner, timeout)
+      slot = _checkout(owner, false) || wait(owner, timeout, false)
       @connections[slot.negative? ? ~slot : slot]
     end
 
-    # Takes the present owner's connection back. Never waits: what it left open is rolled back in the background.
+    # Takes back the connection that the present owner has leased. Never waits: what it left open is rolled back in the
+    # background. What a running {#with} has lent is left to it.
     #
     # @return [Boolean] whether it held one
     def release
-      _release(Owner.native)
+      _release(Owner.native, false)
     end
 
     # Proves that the pool gives a connection that answers.
@@ -110,6 +113,7 @@ module Poolkeeper
     # @return [true]
     # @raise [TimeoutError] where something is still leased then; it goes when it comes back
     def close(timeout: 10)
+      @closed = true
       _close
       deadline = now + timeout
       until _drained
@@ -120,11 +124,11 @@ module Poolkeeper
       true
     end
 
-    # @return [Hash] size, idle, leased, opening, away (being cleaned), waiting, and leases (owner and seconds)
+    # @return [Hash] size, idle, leased, opening, away (being cleaned), waiting, leases (owner and seconds), released
     def stats
       size, idle, leased, opening, away, waiting = _numbers
       { size: size, idle: idle, leased: leased, opening: opening, away: away, waiting: waiting,
-        leases: _leases.map { |owner, seconds| { owner: owner, seconds: seconds } } }
+        leases: _leases.map { |owner, seconds| { owner: owner, seconds: seconds } }, released: _released }
     end
 
     # Nothing of its URL.
@@ -132,31 +136,48 @@ module Poolkeeper
       "#<Poolkeeper::Pool #{name}>"
     end
 
-    # @api private
+    # @return [Boolean]
+    def closed?
+      @closed
+    end
+
+    # @return [Boolean] whether its size was given, and follows nothing
     attr_reader :sized
+    # @api private
+    attr_reader :number
 
     # @api private
     def resize(size)
-      @connections = Array.new([size, @connections.size].max) { |slot| @connections[slot] || Connection.new(self, slot) }
+      # Slots beyond the size may still be leased.
+      @connections += (@connections.size...size).map { |slot| Connection.new(self, slot) }
       _resize(size)
     end
 
     private
 
-    def prepare(options)
+    def prepare(number, options)
+      @number = number
       @name = options[:name]
       @checkout_timeout = options[:checkout_timeout]
       @sized = options[:sized]
+      @closed = false
       @connections = Array.new(options[:size]) { |slot| Connection.new(self, slot) }
       Pools.add(self)
     end
 
+    # {#verify!} with the error that {Poolkeeper.verify!} promises.
+    def prove(deadline)
+      verify!(timeout: [deadline - now, 0.001].max)
+    rescue TimeoutError, PoolClosedError => e
+      raise ConnectionError, e.message
+    end
+
     # Before anybody waits, what the dead still hold is taken from them.
-    def wait(owner, timeout)
+    def wait(owner, timeout, for_block)
       timeout = timeout.nil? ? @checkout_timeout : Float(timeout)
       gone = Owner.gone(_leases.map(&:first))
       _reclaim(gone) if gone.any?
-      slot = _checkout(owner) || _queue(owner, timeout)
+      slot = _checkout(owner, for_block) || _queue(owner, timeout, for_block)
       slot || raise(late(:wait, timeout))
     end
 

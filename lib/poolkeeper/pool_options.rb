@@ -5,7 +5,7 @@ module Poolkeeper
   #
   # | option | default | what it is |
   # |---|---|---|
-  # | `size` | Karafka's concurrency + 1, else 5 | the most connections; not given, it follows the number of Karafka's workers |
+  # | `size` | Karafka's concurrency + 1, else 5 | the most connections; not given, it follows Karafka's workers |
   # | `min` | 0 | connections that are kept open though nobody uses them |
   # | `checkout_timeout` | 5 | how long to wait for a connection |
   # | `connect_timeout` | 5 | how long one attempt to connect may take |
@@ -19,7 +19,8 @@ module Poolkeeper
   module PoolOptions
     TIMES = { checkout_timeout: 5, connect_timeout: 5, check_idle_after: 30 }.freeze
     # What may be switched off.
-    LIMITS = { idle_timeout: 600, max_lifetime: 1800, keepalive: nil, statement_timeout: nil, leak_threshold: nil }.freeze
+    LIMITS = { idle_timeout: 600, max_lifetime: 1800, keepalive: nil, statement_timeout: nil,
+               leak_threshold: nil }.freeze
     OTHERS = { size: nil, min: 0, application_name: "poolkeeper" }.freeze
     DEFAULTS = { **OTHERS, **TIMES, **LIMITS }.freeze
     # Nobody means more connections than this.
@@ -29,19 +30,14 @@ module Poolkeeper
       # @return [Hash] every option
       # @raise [ConfigurationError]
       def check(name, given)
-        unknown = given.keys - DEFAULTS.keys
-        if unknown.any?
-          raise ConfigurationError, "pool #{name}: there is no option #{unknown.first}; the options are " \
-                                    "#{DEFAULTS.keys.join(", ")}"
-        end
-        options = DEFAULTS.merge(given)
-        options[:sized] = !options[:size].nil?
-        options[:size] = options[:size].nil? ? default_size : count(name, :size, options[:size], 1)
+        known!(name, given.keys - DEFAULTS.keys)
+        options = { name: name, **DEFAULTS, **given, sized: !given[:size].nil? }
+        options[:size] = given[:size].nil? ? default_size : count(name, :size, given[:size], 1)
         options[:min] = count(name, :min, options[:min], 0)
         refuse(name, :min, "no more than size, #{options[:size]}", options[:min]) if options[:min] > options[:size]
         TIMES.each_key { |time| options[time] = seconds(name, time, options[time]) }
         LIMITS.each_key { |time| options[time] = options[time] ? seconds(name, time, options[time]) : nil }
-        { name: name, **options, application_name: options[:application_name]&.to_s }
+        options.merge(application_name: options[:application_name]&.to_s)
       end
 
       # @return [Integer]
@@ -54,6 +50,13 @@ module Poolkeeper
 
       private
 
+      def known!(name, unknown)
+        return if unknown.empty?
+
+        raise ConfigurationError, "pool #{name}: there is no option #{unknown.first}; the options are " \
+                                  "#{DEFAULTS.keys.join(", ")}"
+      end
+
       def count(name, option, value, least)
         return value if value.is_a?(Integer) && value.between?(least, LARGEST)
 
@@ -61,8 +64,8 @@ module Poolkeeper
       end
 
       def seconds(name, option, value)
-        number = value.to_f if value.is_a?(Numeric) && value.real?
-        return number if number&.finite? && number.positive?
+        number = value.is_a?(Numeric) && value.real? ? value.to_f : 0.0
+        return number if number.finite? && number.positive?
 
         refuse(name, option, "seconds, more than 0", value)
       end

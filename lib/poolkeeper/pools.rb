@@ -9,6 +9,7 @@ module Poolkeeper
     # Weakly: whoever makes a pool by himself may let it go.
     @all = ObjectSpace::WeakMap.new
     @mutex = Mutex.new
+    @any = false
 
     class << self
       # @return [Integer] a number that no pool has, native or observed: of an object made for it
@@ -17,7 +18,8 @@ module Poolkeeper
       end
 
       def add(pool)
-        @mutex.synchronize { @all[pool] = pool.name }
+        @any = true
+        @mutex.synchronize { @all[pool] = true }
       end
 
       # @return [Array<Pool>]
@@ -28,7 +30,8 @@ module Poolkeeper
       # Makes a pool that {Poolkeeper.[]} knows.
       def define(name, url, **options)
         @mutex.synchronize do
-          raise ConfigurationError, "there is a pool :#{name} already; close it first" if @named.key?(name.to_sym)
+          there = @named[name.to_sym]
+          raise ConfigurationError, "there is a pool :#{name} already; close it first" if there && !there.closed?
         end
         pool = Pool.new(url, name: name, **options)
         @mutex.synchronize { @named[name.to_sym] = pool }
@@ -38,19 +41,41 @@ module Poolkeeper
       def fetch(name)
         @named.fetch(name.to_sym) do
           known = @named.empty? ? "there are none" : "the pools are #{@named.keys.map(&:inspect).join(", ")}"
-          raise ConfigurationError, "there is no pool #{name.inspect}; #{known}; config.pool in Poolkeeper.configure makes one"
+          raise ConfigurationError, "there is no pool #{name.inspect}; #{known}; in Poolkeeper.configure config.pool " \
+                                    "makes one"
         end
       end
 
-      # Forgets the named ones.
-      def clear
-        @mutex.synchronize { @named.clear }
+      # Closes all of them at once, so that none waits for another's timeout.
+      def close(timeout)
+        deadline = ::Process.clock_gettime(::Process::CLOCK_MONOTONIC) + timeout
+        pools = all
+        pools.each(&:_close)
+        pools.each do |pool|
+          pool.close(timeout: [deadline - ::Process.clock_gettime(::Process::CLOCK_MONOTONIC), 0].max)
+        end
+        true
       end
 
-      # @return [Integer] connections given back for the present owner
+      # @return [Integer] connections given back for the present owner; those that a running block has stay with it
       def release
-        owner = Owner.native
-        all.count { |pool| pool._release(owner) }
+        @any ? Pool._release_all(Owner.native) : 0
+      end
+
+      # @return [String] a name that no other pool has
+      def unique(name)
+        taken = all.map(&:name)
+        taken.include?(name) ? "#{name} #{(2..).find { |count| !taken.include?("#{name} #{count}") }}" : name
+      end
+
+      # @return [Pool, nil]
+      def numbered(number)
+        all.find { |pool| pool.number == number } if number && @any
+      end
+
+      # Pools without a size of their own follow the number of workers.
+      def follow_workers(count)
+        all.each { |pool| pool.resize(count + 1) unless pool.sized }
       end
     end
   end

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::backend::Failure;
+use crate::fault::Fault;
 use crate::pool::Numbers;
 
 /// An error of the core. No message holds a password, or a value that was sent.
@@ -98,6 +99,19 @@ pub enum Error {
         /// In which way.
         how: Misuse,
     },
+}
+
+impl Error {
+    /// What it says about the server.
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Error::HostDown { .. } => Some(Fault::Unreachable),
+            Error::ReadOnly { .. } => Some(Fault::Demoted),
+            Error::Connection { cause, doing, .. } if doing.starts_with("cannot") => cause.fault_of_connect(),
+            Error::Connection { cause, .. } => cause.fault(),
+            _ => None,
+        }
+    }
 }
 
 /// The steps that have limits.

@@ -51,6 +51,11 @@ pub fn connection(descriptor: RawFd) -> Option<Identity> {
     identity(descriptor).filter(|_| !listens)
 }
 
+/// The inode of what a descriptor leads to.
+pub fn inode(descriptor: RawFd) -> Option<u64> {
+    Some(rustix::fs::fstat(borrow(descriptor)?).ok()?.st_ino)
+}
+
 /// Names the server at the other end: `address:port`, or `unix:path`.
 pub fn peer(descriptor: RawFd) -> Option<String> {
     let address = getpeername(borrow(descriptor)?).ok()??;

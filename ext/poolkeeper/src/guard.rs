@@ -75,6 +75,9 @@ fn exception(ruby: &Ruby, error: &CoreError) -> Result<Error, Error> {
         facts.ivar_set("@sqlstate", cause.sqlstate.as_deref())?;
         facts.ivar_set("@errno", cause.number)?;
     }
+    if let Some(fault) = error.fault() {
+        facts.ivar_set("@fault", ruby.to_symbol(fault.as_str()))?;
+    }
     if let CoreError::Timeout { step, .. } = error {
         facts.ivar_set("@step", ruby.to_symbol(step.as_str()))?;
     }

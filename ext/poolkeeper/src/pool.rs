@@ -106,8 +106,8 @@ fn open(ruby: &Ruby, number: u64, url: String, options: RHash) -> Result<Pool, E
 }
 
 /// Lends without waiting: the number of a slot; its complement where the owner had it already; nil where none is idle.
-fn checkout(ruby: &Ruby, pool: &Pool, owner: u64) -> Result<Option<i64>, Error> {
-    guarded(ruby, || match pool.native(ruby)?.checkout(owner) {
+fn checkout(ruby: &Ruby, pool: &Pool, owner: u64, for_block: bool) -> Result<Option<i64>, Error> {
+    guarded(ruby, || match pool.native(ruby)?.checkout(owner, for_block) {
         Ok(Found::New(slot)) => Ok(i64::try_from(slot).ok()),
         Ok(Found::Held(slot)) => Ok(i64::try_from(slot).ok().map(|slot| !slot)),
         Ok(Found::Nothing) => Ok(None),
@@ -116,17 +116,23 @@ fn checkout(ruby: &Ruby, pool: &Pool, owner: u64) -> Result<Option<i64>, Error> 
 }
 
 /// Waits for a connection, at most so many seconds: the number of a slot, or nil.
-fn queue(ruby: &Ruby, pool: &Pool, owner: u64, limit: f64) -> Result<Option<usize>, Error> {
+fn queue(ruby: &Ruby, pool: &Pool, owner: u64, limit: f64, for_block: bool) -> Result<Option<usize>, Error> {
     guarded(ruby, || {
         let native = pool.native(ruby)?;
         let lent = lend(ruby)?;
         let waker = lent.signal().clone();
-        let ticket = native
-            .wait(owner, Arc::new(move || waker.post()))
-            .map_err(|error| to_ruby(ruby, &error))?;
-        let answer = wait_for(ruby, lent.signal(), seconds(limit), || native.answer(owner, ticket));
-        match answer {
-            Ok(Some(answer)) => answer.map(Some).map_err(|error| to_ruby(ruby, &error)),
+        let ticket = native.wait(owner, Arc::new(move || waker.post()));
+        let ticket = ticket.map_err(|error| to_ruby(ruby, &error))?;
+        match wait_for(ruby, lent.signal(), seconds(limit), || {
+            here(&native, native.answer(owner, ticket))
+        }) {
+            Ok(Some(Ok(slot))) => {
+                if for_block {
+                    native.lend_to_block(owner);
+                }
+                Ok(Some(slot))
+            }
+            Ok(Some(Err(error))) => Err(to_ruby(ruby, &error)),
             Ok(None) => {
                 native.give_up(owner, ticket);
                 Ok(None)
@@ -139,8 +145,19 @@ fn queue(ruby: &Ruby, pool: &Pool, owner: u64, limit: f64) -> Result<Option<usiz
     })
 }
 
-fn release(ruby: &Ruby, pool: &Pool, owner: u64) -> Result<bool, Error> {
-    guarded(ruby, || Ok(pool.known().is_some_and(|native| native.release(owner))))
+/// What is waited for; in a child that a handler of signals has forked it will never come.
+fn here<T>(native: &NativePool, answer: Option<Result<T, CoreError>>) -> Option<Result<T, CoreError>> {
+    if native.is_of(process::current()) {
+        answer
+    } else {
+        Some(Err(native.left_behind()))
+    }
+}
+
+fn release(ruby: &Ruby, pool: &Pool, owner: u64, by_block: bool) -> Result<bool, Error> {
+    guarded(ruby, || {
+        Ok(pool.known().is_some_and(|native| native.release(owner, by_block)))
+    })
 }
 
 /// Runs a statement: its rows, or with `count` how many it changed.
@@ -194,7 +211,7 @@ fn roll_back(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64, wait: bool) -> R
             }
         };
         match begun {
-            Ok((lent, work)) => outcome(ruby, &lent, &work)?.map_or_else(|_| Ok(()), |_| Ok(())),
+            Ok((lent, work)) => outcome(ruby, &native, &lent, &work)?.map_or_else(|_| Ok(()), |_| Ok(())),
             Err(_) => Ok(()),
         }
     })
@@ -213,7 +230,7 @@ fn run(ruby: &Ruby, native: &NativePool, slot: usize, owner: u64, statement: Sta
         statement.take().unwrap_or(Statement::Ping)
     })?
     .map_err(|error| to_ruby(ruby, &error))?;
-    outcome(ruby, &lent, &work)?.map_err(|error| to_ruby(ruby, &error))
+    outcome(ruby, native, &lent, &work)?.map_err(|error| to_ruby(ruby, &error))
 }
 
 type Begun = Result<(Lent, Arc<Work>), CoreError>;
@@ -238,8 +255,8 @@ fn begin_work(
 }
 
 /// Waits for a statement's end; interrupted, it is ended on the server as well.
-fn outcome(ruby: &Ruby, lent: &Lent, work: &Work) -> Result<Result<Rows, CoreError>, Error> {
-    match wait_for(ruby, lent.signal(), Duration::MAX, || work.result()) {
+fn outcome(ruby: &Ruby, native: &NativePool, lent: &Lent, work: &Work) -> Result<Result<Rows, CoreError>, Error> {
+    match wait_for(ruby, lent.signal(), Duration::MAX, || here(native, work.result())) {
         Ok(Some(result)) => Ok(result),
         Ok(None) => Err(Error::new(
             ruby.exception_runtime_error(),
@@ -300,6 +317,18 @@ fn numbers(ruby: &Ruby, pool: &Pool) -> Result<(usize, usize, usize, usize, usiz
     })
 }
 
+/// Gives back what an owner holds in every native pool, blocks apart. Costs a look where nothing is held.
+fn release_all(ruby: &Ruby, owner: u64) -> Result<usize, Error> {
+    guarded(ruby, || {
+        let pools = process::current().natives();
+        Ok(pools.iter().filter(|native| native.release(owner, false)).count())
+    })
+}
+
+fn released(ruby: &Ruby, pool: &Pool) -> Result<u64, Error> {
+    guarded(ruby, || Ok(pool.known().map_or(0, |native| native.released())))
+}
+
 /// Owner and age of each lease.
 fn leases(ruby: &Ruby, pool: &Pool) -> Result<RArray, Error> {
     guarded(ruby, || {
@@ -315,9 +344,10 @@ pub fn init(ruby: &Ruby, module: RModule) -> Result<(), Error> {
     let pool = module.define_class("Pool", ruby.class_object())?;
     pool.undef_default_alloc_func();
     pool.define_singleton_method("_open", function!(open, 3))?;
-    pool.define_method("_checkout", method!(checkout, 1))?;
-    pool.define_method("_queue", method!(queue, 2))?;
-    pool.define_method("_release", method!(release, 1))?;
+    pool.define_singleton_method("_release_all", function!(release_all, 1))?;
+    pool.define_method("_checkout", method!(checkout, 2))?;
+    pool.define_method("_queue", method!(queue, 3))?;
+    pool.define_method("_release", method!(release, 2))?;
     pool.define_method("_query", method!(query, 5))?;
     pool.define_method("_begin", method!(begin, 2))?;
     pool.define_method("_commit", method!(commit, 2))?;
@@ -332,5 +362,6 @@ pub fn init(ruby: &Ruby, module: RModule) -> Result<(), Error> {
     pool.define_method("_drained", method!(drained, 0))?;
     pool.define_method("_numbers", method!(numbers, 0))?;
     pool.define_method("_leases", method!(leases, 0))?;
+    pool.define_method("_released", method!(released, 0))?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use crate::socket;
-use crate::watch::watched_by;
+use crate::watch::runtime::watched_by;
 
 /// The descriptors by which a runtime follows its sockets.
 #[derive(Debug, Clone, Default)]

@@ -29,6 +29,10 @@ pub struct Lease<C> {
     pub since: Moment,
     /// Whether a statement has been sent in this lease.
     pub used: bool,
+    /// Whether a block has it, and gives it back at its end.
+    pub lent_to_block: bool,
+    /// Whether it was reported for its age.
+    pub reported: bool,
     /// The connection; none while a statement of this lease has it, and none after it broke.
     pub(super) connection: Option<C>,
     pub(super) broken: bool,

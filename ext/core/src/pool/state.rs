@@ -6,6 +6,7 @@
 //! waits no slot is idle: whatever comes free goes to the oldest waiter.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
@@ -187,6 +188,28 @@ impl<C: Standing> State<C> {
         }
     }
 
+    /// The lease of an owner, to be changed.
+    pub fn lease_mut(&mut self, owner: OwnerId) -> Option<&mut Lease<C>> {
+        let slot = *self.by_owner.get(&owner)?;
+        match &mut self.slots[slot] {
+            Slot::Leased(lease) => Some(lease),
+            _ => None,
+        }
+    }
+
+    /// The leases that are older than this and were not reported yet, with their age: reported from now on.
+    pub fn report_old(&mut self, age: Duration, now: Moment) -> Vec<(OwnerId, Duration)> {
+        let leases = self.slots.iter_mut().filter_map(|slot| match slot {
+            Slot::Leased(lease) if !lease.reported && now.since(lease.since) > age => Some(lease),
+            _ => None,
+        });
+        let told = leases.map(|lease| {
+            lease.reported = true;
+            (lease.owner, now.since(lease.since))
+        });
+        told.collect()
+    }
+
     /// Every lease.
     pub fn leases(&self) -> impl Iterator<Item = (SlotId, &Lease<C>)> {
         self.slots.iter().enumerate().filter_map(|(number, slot)| match slot {
@@ -349,6 +372,8 @@ impl<C: Standing> State<C> {
             ticket,
             since: now,
             used: false,
+            lent_to_block: false,
+            reported: false,
             connection: Some(connection),
             broken: false,
         });

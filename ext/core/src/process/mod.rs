@@ -28,7 +28,7 @@ use crate::lock::lock;
 use crate::observed::Mirror;
 use crate::socket;
 use crate::trip;
-use crate::watch::Watch;
+use crate::watch::{runtime, Watch};
 
 pub use native::{Found, NativePool, Statement, Waker, Work};
 pub use repair::Repair;
@@ -73,9 +73,12 @@ pub fn current() -> &'static Process {
 /// Takes no lock that it inherited: whoever held it is not here to give it back.
 pub fn forked() -> &'static Process {
     let inherited = current();
-    if let Some(Some(watch)) = inherited.watch.get() {
-        // Leaked with the rest, its descriptors would pile up where children fork children.
-        watch.abandon(inherited.opened.get().map_or(&[], Vec::as_slice));
+    let opened = inherited.opened.get().map_or(&[][..], Vec::as_slice);
+    runtime::part_from_sockets(opened);
+    // Leaked with the rest, these descriptors would pile up where children fork children.
+    match inherited.watch.get() {
+        Some(Some(watch)) => watch.abandon(opened),
+        _ => runtime::abandon(opened),
     }
     inherited.successor.get_or_init(|| Process::leaked(Some(inherited)))
 }

@@ -15,7 +15,8 @@ use crate::lock::lock;
 use crate::observed::HungUp;
 use crate::socket::Identity;
 use crate::trip;
-use crate::watch::{pollers, Watch};
+use crate::watch::runtime::pollers;
+use crate::watch::Watch;
 
 impl Process {
     /// Switches the watch on or off for sockets that are seen from now on.

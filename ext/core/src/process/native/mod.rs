@@ -9,7 +9,7 @@ mod statement;
 mod tests;
 mod upkeep;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,9 @@ use crate::lock::lock;
 use crate::observed::Description;
 use crate::owner::OwnerId;
 use crate::pool::{Checkout, Numbers, Options, Outcome, SlotId, State, Ticket};
+use crate::socket;
 use crate::stats::Counter;
-use crate::watch::epolls;
+use crate::watch::runtime::epolls;
 
 use connection::Kept;
 pub use statement::{Statement, Work};
@@ -42,6 +43,7 @@ pub struct NativePool {
     inner: Mutex<Inner>,
     /// How many leases there are: a release looks no further where there is none.
     leased: AtomicUsize,
+    released: AtomicU64,
     this: Weak<NativePool>,
 }
 
@@ -85,6 +87,7 @@ impl Process {
     /// [`Error::Configuration`] where the URL cannot be used; [`Error::Runtime`] where there can be no background.
     pub fn native(&'static self, number: u64, url: &str, options: Options) -> Result<Arc<NativePool>, Error> {
         self.runtime()?;
+        socket::expect_forks();
         let followed = Followed::by(epolls(self.opened.get().map_or(&[], Vec::as_slice)));
         let backend = backend::of(url, &options, followed)?;
         Ok(self.native_over(number, backend, options))
@@ -113,6 +116,7 @@ impl Process {
             backend,
             process: self,
             leased: AtomicUsize::new(0),
+            released: AtomicU64::new(0),
             this: this.clone(),
         });
         lock(&self.natives).insert(number, Arc::downgrade(&pool));
@@ -145,6 +149,11 @@ impl NativePool {
         &self.name
     }
 
+    /// How many leases were given back.
+    pub fn released(&self) -> u64 {
+        self.released.load(Ordering::Relaxed)
+    }
+
     /// How many connections are in which state.
     pub fn numbers(&self) -> Numbers {
         lock(&self.inner).state.numbers()
@@ -165,9 +174,12 @@ impl NativePool {
     /// # Errors
     ///
     /// [`Error::Closed`].
-    pub fn checkout(&self, owner: OwnerId) -> Result<Found, Error> {
+    pub fn checkout(&self, owner: OwnerId, for_block: bool) -> Result<Found, Error> {
         let mut inner = lock(&self.inner);
         let found = inner.state.checkout(owner, Moment::now());
+        if let (Checkout::Leased(_), Some(lease)) = (&found, inner.state.lease_mut(owner).filter(|_| for_block)) {
+            lease.lent_to_block = true;
+        }
         let dead = inner.state.take_dead();
         drop(inner);
         if !dead.is_empty() {
@@ -233,8 +245,17 @@ impl NativePool {
         self.follow(outcome);
     }
 
+    /// Notes that a block has an owner's connection, and gives it back at its end.
+    pub fn lend_to_block(&self, owner: OwnerId) {
+        if let Some(lease) = lock(&self.inner).state.lease_mut(owner) {
+            lease.lent_to_block = true;
+        }
+    }
+
     /// Ends an owner's lease. Returns whether it had one. Never waits: what is left to do is done in the background.
-    pub fn release(&self, owner: OwnerId) -> bool {
+    ///
+    /// What a block has is left to it, unless the block itself asks.
+    pub fn release(&self, owner: OwnerId, by_block: bool) -> bool {
         if self.leased.load(Ordering::Relaxed) == 0 {
             return false;
         }
@@ -243,6 +264,9 @@ impl NativePool {
             let Some((_, lease)) = inner.state.lease(owner) else {
                 return false;
             };
+            if lease.lent_to_block && !by_block {
+                return false;
+            }
             let evidence = self
                 .process
                 .hosts
@@ -252,6 +276,7 @@ impl NativePool {
             (evidence, inner.state.release(owner, Moment::now()))
         };
         self.leased.fetch_sub(1, Ordering::Relaxed);
+        self.released.fetch_add(1, Ordering::Relaxed);
         if let Some((host, opened_at, since)) = evidence {
             self.process
                 .works(&host, Some(self.number), Some(opened_at), since, Instant::now());
@@ -262,7 +287,7 @@ impl NativePool {
 
     /// Ends the leases of owners that are gone. Returns how many.
     pub fn reclaim(&self, gone: &[OwnerId]) -> usize {
-        gone.iter().filter(|owner| self.release(**owner)).count()
+        gone.iter().filter(|owner| self.release(**owner, true)).count()
     }
 
     /// Closes idle connections that hung up or are condemned, and idle ones whose socket has hung up unseen. Returns how
@@ -317,6 +342,16 @@ impl NativePool {
         let count = idle.len();
         self.say_goodbye(idle);
         count
+    }
+
+    /// Whether it is this process's own, and not inherited by a fork.
+    pub fn is_of(&self, process: &'static Process) -> bool {
+        std::ptr::eq(self.process, process)
+    }
+
+    /// What became of a wait that a fork has cut off.
+    pub fn left_behind(&self) -> Error {
+        self.not_held(Misuse::Gone)
     }
 
     /// The error of a step that took too long.

@@ -7,6 +7,7 @@ use tokio::time::{sleep, timeout};
 use super::open::Holding;
 use super::NativePool;
 use crate::clock::Moment;
+use crate::event::Notice;
 use crate::lock::lock;
 
 /// How often a pool is looked after.
@@ -27,6 +28,7 @@ impl NativePool {
                     if lock(&pool.inner).state.is_closed() {
                         return;
                     }
+                    pool.report_old_leases();
                     pool.shrink();
                     pool.fill();
                     pool.keep_alive().await;
@@ -34,6 +36,24 @@ impl NativePool {
                 sleep(TURN).await;
             }
         });
+    }
+
+    fn report_old_leases(&self) {
+        let Some(threshold) = self.options().leak_threshold else {
+            return;
+        };
+        let old = lock(&self.inner).state.report_old(threshold, Moment::now());
+        for (owner, age) in old {
+            self.process.notify(Notice {
+                name: "connection.leaked".to_owned(),
+                pool: Some(self.number),
+                host: Some(self.backend.address().to_string()),
+                owner: Some(owner),
+                seconds: Some(age.as_secs_f64()),
+                reason: Some("held for longer than leak_threshold".to_owned()),
+                ..Notice::default()
+            });
+        }
     }
 
     /// Closes what is too old, and what is idle for too long, the oldest first and down to `min`.

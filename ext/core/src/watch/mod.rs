@@ -4,13 +4,15 @@
 //! child keeps the socket open it outlives the descriptor, so an event carries the socket's identity and whoever gets
 //! it compares that with what is registered now.
 
+pub mod runtime;
+
 use std::os::fd::RawFd;
 
 use crate::error::Error;
 use crate::socket::Identity;
 
 #[cfg(target_os = "linux")]
-pub use linux::{epolls, pollers, watched_by, Watch};
+pub use linux::Watch;
 
 /// How many hang-ups one look takes from the kernel.
 #[cfg(target_os = "linux")]
@@ -18,7 +20,7 @@ const BATCH: usize = 64;
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+    use std::os::fd::{AsRawFd, OwnedFd};
     use std::sync::atomic::{AtomicI32, Ordering};
 
     use rustix::event::epoll;
@@ -27,6 +29,7 @@ mod linux {
     use tokio::io::unix::AsyncFd;
     use tokio::io::Interest;
 
+    use super::runtime::{close, is_epoll, runtime_of, same};
     use super::{Error, Identity, RawFd, BATCH};
     use crate::socket::borrow;
 
@@ -116,102 +119,15 @@ mod linux {
             let follower = self.follower.swap(NONE, Ordering::Relaxed);
             let epoll = self.epoll.as_raw_fd();
             // A child may have closed all that it inherited, and have something else under these numbers by now.
-            if follower == NONE || !leads_to(follower, EPOLL) || !leads_to(epoll, EPOLL) || !same(follower, epoll) {
+            if follower == NONE || !is_epoll(follower) || !is_epoll(epoll) || !same(follower, epoll) {
                 return;
             }
             let mut descriptors = runtime_of(follower);
             descriptors.retain(|descriptor| opened.contains(descriptor));
             descriptors.extend([follower, epoll]);
-            for descriptor in descriptors {
-                // SAFETY: these belong to the watch and to its runtime, as was just seen, and both were leaked: nobody
-                // else closes them.
-                drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
-            }
+            close(descriptors);
         }
     }
-
-    const EPOLL: &str = "anon_inode:[eventpoll]";
-    const EVENTFD: &str = "anon_inode:[eventfd]";
-
-    /// The descriptors that a runtime may have open: to be asked for before one is started, and afterwards.
-    pub fn pollers() -> Vec<RawFd> {
-        let mut found = open_descriptors();
-        found.retain(|descriptor| leads_to(*descriptor, EPOLL) || leads_to(*descriptor, EVENTFD));
-        found
-    }
-
-    /// Which of these descriptors are epolls.
-    pub fn epolls(descriptors: &[RawFd]) -> Vec<RawFd> {
-        descriptors
-            .iter()
-            .copied()
-            .filter(|descriptor| leads_to(*descriptor, EPOLL))
-            .collect()
-    }
-
-    fn leads_to(descriptor: RawFd, kind: &str) -> bool {
-        let link = std::fs::read_link(format!("/proc/self/fd/{descriptor}"));
-        link.is_ok_and(|link| link.to_string_lossy() == kind)
-    }
-
-    /// Whether two numbers lead to one epoll, by what it watches.
-    fn same(one: RawFd, other: RawFd) -> bool {
-        watched_by(one) == watched_by(other)
-    }
-
-    /// The descriptors of a runtime, which gives no number away: its epolls are those that watch the follower, and its
-    /// wake-up is the other thing they watch.
-    fn runtime_of(follower: RawFd) -> Vec<RawFd> {
-        let mut found = Vec::new();
-        for descriptor in open_descriptors() {
-            if !leads_to(descriptor, EPOLL) {
-                continue;
-            }
-            let watched = watched_by(descriptor);
-            if watched.contains(&follower) {
-                let wake_ups = watched.into_iter();
-                found.extend(wake_ups.filter(|number| leads_to(*number, EVENTFD)));
-                found.push(descriptor);
-            }
-        }
-        found.sort_unstable();
-        found.dedup();
-        found
-    }
-
-    fn open_descriptors() -> Vec<RawFd> {
-        let numbers = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-        numbers
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .collect()
-    }
-
-    /// What an epoll watches, as the kernel tells it: a line `tfd: 12 events: ...` for each.
-    pub fn watched_by(epoll: RawFd) -> Vec<RawFd> {
-        let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{epoll}")).unwrap_or_default();
-        let targets = told.lines().filter_map(|line| line.strip_prefix("tfd:"));
-        targets
-            .filter_map(|target| target.split_whitespace().next()?.parse().ok())
-            .collect()
-    }
-}
-
-/// No runtime's descriptors are told apart here.
-#[cfg(not(target_os = "linux"))]
-pub fn pollers() -> Vec<RawFd> {
-    Vec::new()
-}
-
-/// There are none here.
-#[cfg(not(target_os = "linux"))]
-pub fn epolls(_descriptors: &[RawFd]) -> Vec<RawFd> {
-    Vec::new()
-}
-
-/// Nothing is watched here.
-#[cfg(not(target_os = "linux"))]
-pub fn watched_by(_epoll: RawFd) -> Vec<RawFd> {
-    Vec::new()
 }
 
 /// Stands where there is no epoll: every socket is looked at when its connection is checked out.
