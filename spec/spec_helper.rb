@@ -35,6 +35,7 @@ require_relative "support/database"
 require_relative "support/scripts"
 require_relative "support/log"
 require_relative "support/forks"
+require_relative "support/native_pools"
 
 RSpec.configure do |config|
   config.expect_with(:rspec) { |expectations| expectations.syntax = :expect }
@@ -50,6 +51,8 @@ RSpec.configure do |config|
   config.include Support::Database, :database
   config.include Support::Scripts, :scripts
   config.include Support::Forks, :forks
+  config.include Support::NativePools, :native
+  config.after(:each, :native) { close_pools }
 
   # Whatever hangs fails by itself, with the place where it hung.
   config.around { |example| Timeout.timeout(60) { example.run } }
@@ -60,7 +63,10 @@ RSpec.configure do |config|
   ensure
     disconnect
   end
-  config.after(:suite) { Support::Database.close }
+  config.after(:suite) do
+    Support::Database.close
+    Support::NativePools.close
+  end
 end
 
 require_relative "proof/switches" if ENV["POOLKEEPER_OFF"]

@@ -35,9 +35,7 @@ module Poolkeeper
         options[:size] = given[:size].nil? ? default_size : count(name, :size, given[:size], 1)
         options[:min] = count(name, :min, options[:min], 0)
         refuse(name, :min, "no more than size, #{options[:size]}", options[:min]) if options[:min] > options[:size]
-        TIMES.each_key { |time| options[time] = seconds(name, time, options[time]) }
-        LIMITS.each_key { |time| options[time] = options[time] ? seconds(name, time, options[time]) : nil }
-        options.merge(application_name: options[:application_name]&.to_s)
+        options.merge(times(name, options), application_name: options[:application_name]&.to_s)
       end
 
       # @return [Integer]
@@ -49,6 +47,12 @@ module Poolkeeper
       end
 
       private
+
+      def times(name, options)
+        needed = TIMES.keys.to_h { |time| [time, seconds(name, time, options[time])] }
+        limits = LIMITS.keys.to_h { |time| [time, options[time] ? seconds(name, time, options[time]) : nil] }
+        needed.merge(limits)
+      end
 
       def known!(name, unknown)
         return if unknown.empty?
