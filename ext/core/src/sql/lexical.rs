@@ -43,6 +43,11 @@ pub fn effect(sql: &str) -> Effect {
     }
 }
 
+/// Whether a statement asks for notifications.
+pub fn listens(sql: &str) -> bool {
+    without_comments(sql).is_some_and(|code| word(code).0 == "listen")
+}
+
 /// What follows the word that ends a transaction may begin the next one, or be about something else.
 fn ends(mut sql: &str) -> Effect {
     let mut no = false;

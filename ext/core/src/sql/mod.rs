@@ -2,7 +2,7 @@
 
 mod lexical;
 
-pub use lexical::{effect, Effect};
+pub use lexical::{effect, listens, Effect};
 
 /// A value that every backend knows.
 #[derive(Debug, Clone, PartialEq)]

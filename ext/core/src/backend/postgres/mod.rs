@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Executor, Row, Sql
 use super::url::Url;
 use super::{Backend, Doing, Failure, Followed, Kind, Opened, Session};
 use crate::pool::Options;
-use crate::sql::{Rows, Value};
+use crate::sql::{listens, Rows, Value};
 use crate::Error;
 
 /// Statements that a session keeps prepared.
@@ -101,6 +101,12 @@ struct PgSession {
 
 impl PgSession {
     async fn run(&mut self, sql: &str, values: Vec<Value>) -> Result<Rows, Failure> {
+        if listens(sql) {
+            // sqlx takes a notification for the answer to the next statement.
+            let text = "LISTEN is not possible here: a connection of a pool is lent to the next, and takes no \
+                        notifications; use a connection of its own, as with the pg gem";
+            return Err(Failure::new(Kind::Value, text));
+        }
         let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
         // Described first: the server says what it wants, and each value is written as that. A statement that was
         // prepared for one type and is sent another would be read as that one, in silence.

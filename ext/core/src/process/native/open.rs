@@ -16,6 +16,17 @@ use crate::pool::SlotId;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a server that takes no more connections is left in peace.
+const CROWDED: Duration = Duration::from_millis(250);
+
+/// What has become of whoever waits, after a connect has failed.
+#[derive(PartialEq, Eq)]
+pub(super) enum Waiters {
+    /// They know why there is none.
+    Told,
+    /// They wait for one that comes back.
+    Stay,
+}
 
 /// Gives a slot back, whatever becomes of the task that has it.
 pub(super) struct Holding {
@@ -71,7 +82,9 @@ impl NativePool {
             }
             Err(failure) => {
                 // Told first: whoever is refilled with the slot is to find the server down already.
-                self.connect_failed(&failure);
+                if self.connect_failed(&failure) == Waiters::Stay {
+                    sleep(CROWDED).await;
+                }
                 drop(holding);
             }
         }
@@ -107,7 +120,7 @@ impl NativePool {
     }
 
     /// Tells whoever waits, and begins to probe where the server cannot be reached.
-    pub(super) fn connect_failed(&self, failure: &Failure) {
+    pub(super) fn connect_failed(&self, failure: &Failure) -> Waiters {
         let fault = failure.fault_of_connect();
         let error = self.connect_error(failure, fault);
         if fault == Some(Fault::Unreachable) {
@@ -118,7 +131,7 @@ impl NativePool {
             // The server has all the connections that it takes: one of those will come back.
             let others = inner.state.numbers();
             if fault == Some(Fault::Overloaded) && others.leased + others.away > 0 {
-                return;
+                return Waiters::Stay;
             }
             let tickets = inner.state.dismiss();
             self.refuse(&mut inner, &tickets, &error);
@@ -142,6 +155,7 @@ impl NativePool {
                 }
             });
         }
+        Waiters::Told
     }
 
     /// Tries whether the server can be reached again. Returns whether it is still down.

@@ -1,0 +1,162 @@
+# frozen_string_literal: true
+
+require "spec_helper"
+require "timeout"
+
+RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: :postgresql do
+  # Everything is back, and another owner can have it: nothing of the interrupted one is left on the server.
+  def expect_whole(pool)
+    wait_until(message: -> { pool.stats.to_s }) { pool.stats.values_at(:leased, :away, :opening, :waiting).sum.zero? }
+    expect(sessions(state: "active")).to eq([])
+    expect(sessions(state: /transaction/)).to eq([])
+    expect(on_another_thread { pool.with { |db| db.query("SELECT 1 AS one") } }).to eq([{ one: 1 }])
+  end
+
+  def on_another_thread(&block)
+    Thread.new(&block).value
+  end
+
+  # Interrupts what a thread waits for: three ways, of which one ends the thread.
+  def interrupted(way, ready)
+    thread = Thread.new do
+      Thread.current.report_on_exception = false
+      way == :timeout ? Timeout.timeout(0.2) { yield } : yield
+    end
+    wait_until(&ready)
+    thread.kill if way == :kill
+    thread.raise(RuntimeError, "from another thread") if way == :raise
+    value, seconds = timed { error_of { thread.value } }
+    expect(seconds).to be < 2
+    value
+  end
+
+  ends = { timeout: Timeout::Error, raise: RuntimeError, kill: NilClass }
+
+  ends.each do |way, error|
+    it "ends a wait for a connection, and the next in line is served (#{way})" do
+      pool = pool(size: 1)
+      holding(pool) do
+        ended = interrupted(way, -> { pool.stats[:waiting] == 1 }) { pool.with { nil } }
+        expect(ended).to be_a(error)
+        expect(pool.stats).to include(waiting: 0, leased: 1)
+      end
+      expect_whole(pool)
+    end
+
+    it "ends a connect to a peer that is silent (#{way})" do
+      TCPServer.open("127.0.0.1", 0) do |silent|
+        url = "postgres://poolkeeper@127.0.0.1:#{silent.addr[1]}/poolkeeper"
+        pool = Poolkeeper::Pool.new(url, size: 1, connect_timeout: 1)
+        expect(interrupted(way, -> { pool.stats[:opening] == 1 }) { pool.with { nil } }).to be_a(error)
+        wait_until { pool.stats[:opening].zero? }
+        expect(pool.stats).to include(leased: 0, waiting: 0)
+        pool.close
+      end
+    end
+
+    it "ends a statement, on the server too (#{way})" do
+      pool = pool(size: 1)
+      running = -> { sessions(state: "active", query: /pg_sleep/).any? }
+      expect(interrupted(way, running) { pool.with { |db| db.query("SELECT pg_sleep(30)") } }).to be_a(error)
+      expect_whole(pool)
+    end
+
+    it "rolls back a transaction whose statement it has cut off (#{way})" do
+      server.sql("DROP TABLE IF EXISTS numbers; CREATE TABLE numbers (number int)")
+      pool = pool(size: 1)
+      running = -> { sessions(state: "active", query: /pg_sleep/).any? }
+      interrupted(way, running) do
+        pool.with do |db|
+          db.transaction do
+            db.execute("INSERT INTO numbers VALUES ($1)", 1)
+            db.query("SELECT pg_sleep(30)")
+          end
+        end
+      end
+      expect_whole(pool)
+      expect(server.sql("SELECT count(*) FROM numbers")).to eq([["0"]])
+    end
+  end
+
+  it "leaves its connection to an owner who goes on, once the server has ended the statement" do
+    pool = pool(size: 1)
+    pool.with do |db|
+      before = pid(db)
+      expect { Timeout.timeout(0.1) { db.query("SELECT pg_sleep(30)") } }.to raise_error(Timeout::Error)
+      expect(pid(db)).to eq(before)
+    end
+    expect_whole(pool)
+  end
+
+  it "lets go of a connection whose server does not answer the cancel" do
+    pool = pool(size: 1)
+    thread = Thread.new { pool.with { |db| db.query("SELECT pg_sleep(30)") } }
+    wait_until { sessions(state: "active", query: /pg_sleep/).any? }
+    frozen = sessions.first.pid
+    server.freeze_backend(frozen)
+    expect(timed { thread.kill.join }.last).to be < 0.5
+    expect(on_another_thread { pool.with(timeout: 4) { |db| pid(db) } }).not_to eq(frozen)
+  ensure
+    server.thaw_backend(frozen)
+  end
+
+  it "loses nothing, wherever it comes" do
+    pool = pool(size: 2)
+    random = Random.new(7)
+    owners = Array.new(4) do
+      Thread.new do
+        Thread.current.report_on_exception = false
+        loop do
+          Timeout.timeout(random.rand(0.0005..0.004)) { pool.with { |db| db.query("SELECT pg_sleep(0.001)") } }
+        rescue Timeout::Error, Poolkeeper::Error
+          nil
+        end
+      end
+    end
+    deadline = Support.now + 3
+    while Support.now < deadline
+      sleep(random.rand(0.005))
+      victim = owners.sample(random: random)
+      victim.raise(RuntimeError, "from another thread") if victim.alive?
+      owners[owners.index(victim)] = Thread.new do
+        Thread.current.report_on_exception = false
+        loop { pool.with { |db| db.query("SELECT 1") } }
+      end
+    end
+    owners.each(&:kill).each(&:join)
+    # What threads held that ended between a lease and its block goes back when somebody waits.
+    expect(warm(pool, 2).uniq.size).to eq(2)
+    expect_whole(pool)
+    expect(sessions.size).to be <= 2
+  end
+
+  it "runs a trap handler at once, in every wait" do
+    said = answers(<<~RUBY, "require 'poolkeeper'")
+      pool = Poolkeeper::Pool.new(#{server.url.dump}, size: 1, application_name: "a spec")
+      handled = []
+      started = nil
+      now = -> { Process.clock_gettime(Process::CLOCK_MONOTONIC) }
+      trap("USR1") { handled << now.call - started }
+      signal = lambda do
+        started = now.call + 0.2
+        fork { sleep(0.2); Process.kill("USR1", Process.ppid); exit!(0) }
+      end
+      signal.call
+      pool.with { |db| db.query("SELECT pg_sleep(1)") }
+      taken = Queue.new
+      done = Queue.new
+      holder = Thread.new { pool.with { taken << true; done.pop } }
+      taken.pop
+      signal.call
+      error = error_of { pool.with(timeout: 1) { nil } }
+      done << true
+      holder.join
+      Process.waitall
+      pool.close
+      say(handled: handled, error: error.class.name)
+    RUBY
+    expect(said[:handled].size).to eq(2)
+    expect(said[:handled]).to all(be < 0.3)
+    expect(said[:error]).to eq("Poolkeeper::TimeoutError")
+  end
+end
