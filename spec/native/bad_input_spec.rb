@@ -13,7 +13,9 @@ RSpec.describe "A native pool given what it cannot use", :native, :once, only: :
     before = [Support::Proc.fds.size, Thread.list.size]
     error, seconds = timed { error_of { pool.with(&:ping) } }
     expect(error.message).not_to include("hush-hush")
-    wait_until(message: -> { "slots, of #{pool.stats}" }) { pool.stats.values_at(:leased, :opening, :waiting).sum.zero? }
+    wait_until(message: lambda {
+                          "slots, of #{pool.stats}"
+                        }) { pool.stats.values_at(:leased, :opening, :waiting).sum.zero? }
     wait_until(message: "descriptors and threads") do
       [Support::Proc.fds.size, Thread.list.size].zip(before).all? { |now, then_| now <= then_ + 2 }
     end

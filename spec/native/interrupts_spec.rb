@@ -17,10 +17,10 @@ RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: 
   end
 
   # Interrupts what a thread waits for: three ways, of which one ends the thread.
-  def interrupted(way, ready)
+  def interrupted(way, ready, &block)
     thread = Thread.new do
       Thread.current.report_on_exception = false
-      way == :timeout ? Timeout.timeout(0.2) { yield } : yield
+      way == :timeout ? Timeout.timeout(0.2, &block) : yield
     end
     wait_until(&ready)
     thread.kill if way == :kill

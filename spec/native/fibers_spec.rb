@@ -1,0 +1,69 @@
+# frozen_string_literal: true
+
+require "spec_helper"
+require_relative "../support/scheduler"
+
+RSpec.describe "A native pool under a fiber scheduler", :native, :once, only: :postgresql do
+  # Runs fibers on a thread of its own, and answers their values in the order in which they ended.
+  def fibers(*works)
+    ended = []
+    thread = Thread.new do
+      Fiber.set_scheduler(Support::Scheduler.new)
+      works.each_with_index { |work, number| Fiber.schedule { ended << [number, error_of_value(&work)] } }
+    end
+    thread.join
+    ended
+  end
+
+  def error_of_value
+    yield
+  rescue StandardError => e
+    e
+  end
+
+  it "lets other fibers go on while one waits for a statement" do
+    pool = pool(size: 2)
+    warm(pool, 2)
+    slow = -> { pool.with { |db| db.query("SELECT pg_sleep(0.5)") && :slow } }
+    quick = -> { pool.with { |db| db.query("SELECT 1") && :quick } }
+    ended, seconds = timed { fibers(slow, quick) }
+    expect(ended).to eq([[1, :quick], [0, :slow]])
+    expect(seconds).to be < 1.5
+  end
+
+  it "gives each fiber a connection of its own, though they are one thread's" do
+    pool = pool(size: 3)
+    take = -> { pool.with { |db| [pid(db), sleep(0.05), pid(db)].values_at(0, 2).uniq } }
+    ended = fibers(take, take, take).map(&:last)
+    expect(ended.map(&:size)).to eq([1, 1, 1])
+    expect(ended.flatten.uniq.size).to eq(3)
+  end
+
+  it "lets other fibers go on while one waits for a connection, and serves them in order" do
+    pool = pool(size: 1)
+    order = []
+    take = ->(number) { -> { pool.with { |db| order << number && db.query("SELECT pg_sleep(0.02)") } } }
+    busy = -> { 20.times { sleep(0.005) } && :busy }
+    ended = fibers(*Array.new(5) { |number| take.call(number) }, busy)
+    expect(order).to eq([0, 1, 2, 3, 4])
+    expect(ended.map(&:first)).to include(5)
+    expect(ended.map(&:last).grep(StandardError)).to eq([])
+  end
+
+  it "takes back what a fiber held that has ended, before anybody times out" do
+    pool = pool(size: 1)
+    kept = -> { pool.lease && :ended }
+    later = -> { sleep(0.05) && pool.with(timeout: 2) { |db| pid(db) } }
+    ended = fibers(kept, later).map(&:last)
+    expect(ended.first).to eq(:ended)
+    expect(ended.last).to be_a(Integer)
+  end
+
+  it "says in time that none came free" do
+    pool = pool(size: 1)
+    holding(pool) do
+      ended = fibers(-> { pool.with(timeout: 0.1) { nil } }).map(&:last)
+      expect(ended.first).to be_a(Poolkeeper::TimeoutError)
+    end
+  end
+end
