@@ -17,7 +17,15 @@ module Poolkeeper
       end
     end
 
-    # Fibers that have owned connections of native pools.
+    # Told where the isolation level is set after we have looked.
+    module Level
+      # @api private
+      def isolation_level=(level)
+        super.tap { Pool._fibers_own(scope.equal?(Fiber)) }
+      end
+    end
+
+    # The fibers that have owned connections of native pools, by their numbers.
     FIBERS = ObjectSpace::WeakMap.new
     private_constant :FIBERS
 
@@ -30,16 +38,16 @@ module Poolkeeper
       # @return [Integer] the owner of a native pool's connection: the present fiber where a fiber scheduler runs it,
       #   else as with ActiveRecord
       def native
-        owner = Fiber.current_scheduler ? Fiber.current : context
-        FIBERS[owner] = true if owner.is_a?(Fiber)
-        owner.object_id
+        number, fiber = Pool._present
+        FIBERS[number] = Fiber.current if fiber
+        number
       end
 
       # @param owners [Array<Integer>] of native pools, asked for before
       # @return [Array<Integer>] those that have ended, so that they can give nothing back
       def gone(owners)
         # One that took a connection before was there before, and is among these if it still lives.
-        owners - Thread.list.map(&:object_id) - FIBERS.keys.select(&:alive?).map(&:object_id)
+        owners - Thread.list.map(&:object_id) - FIBERS.values.select(&:alive?).map(&:object_id)
       end
 
       # @param leases [Array<Array(Integer, Float)>] owners, and for how many seconds each has had its connection
@@ -66,7 +74,11 @@ module Poolkeeper
 
       # To be asked once ActiveRecord is there: from 7.1 on its isolation level decides, before that owners are threads.
       def follow(abstract_adapter)
-        singleton_class.prepend(Isolated) if abstract_adapter.method_defined?(:clean!)
+        return unless abstract_adapter.method_defined?(:clean!)
+
+        singleton_class.prepend(Isolated)
+        ::ActiveSupport::IsolatedExecutionState.singleton_class.prepend(Level)
+        Pool._fibers_own(::ActiveSupport::IsolatedExecutionState.scope.equal?(Fiber))
       end
     end
   end

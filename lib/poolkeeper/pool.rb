@@ -69,18 +69,16 @@ module Poolkeeper
     # @return [Connection]
     # @raise as {#with}
     def lease(timeout: nil)
-      owner = Owner.native
-      slot = _checkout(owner, false) || wait(owner, timeout, false)
-      @connections[slot.negative? ? ~slot : slot]
+      # The present thread's number is asked for in there: asking from here would cost more than the rest.
+      slot = _lease || lease_slowly(timeout)
+      @connections[slot]
     end
 
-    # Takes back the connection that the present owner has leased. Never waits: what it left open is rolled back in the
-    # background. What a running {#with} has lent is left to it.
+    # @!method release
+    #   Takes back the connection that the present owner has leased. Never waits: what it left open is rolled back in
+    #   the background. What a running {#with} has lent is left to it.
     #
-    # @return [Boolean] whether it held one
-    def release
-      _release(Owner.native, false)
-    end
+    #   @return [Boolean] whether it held one
 
     # Proves that the pool gives a connection that answers.
     #
@@ -121,6 +119,7 @@ module Poolkeeper
 
         sleep(0.01)
       end
+      Pools.remove(self)
       true
     end
 
@@ -170,6 +169,12 @@ module Poolkeeper
       verify!(timeout: [deadline - now, 0.001].max)
     rescue TimeoutError, PoolClosedError => e
       raise ConnectionError, e.message
+    end
+
+    def lease_slowly(timeout)
+      owner = Owner.native
+      slot = _checkout(owner, false) || wait(owner, timeout, false)
+      slot.negative? ? ~slot : slot
     end
 
     # Before anybody waits, what the dead still hold is taken from them.

@@ -6,10 +6,9 @@ module Poolkeeper
   # @api private
   module Pools
     @named = {}
-    # Weakly: whoever makes a pool by himself may let it go.
-    @all = ObjectSpace::WeakMap.new
+    # Replaced, never changed in place: somebody may be walking through it.
+    @all = [].freeze
     @mutex = Mutex.new
-    @any = false
 
     class << self
       # @return [Integer] a number that no pool has, native or observed: of an object made for it
@@ -18,14 +17,16 @@ module Poolkeeper
       end
 
       def add(pool)
-        @any = true
-        @mutex.synchronize { @all[pool] = true }
+        @mutex.synchronize { @all = [*@all, pool].freeze }
       end
 
-      # @return [Array<Pool>]
-      def all
-        @all.keys
+      # It is closed for good.
+      def remove(pool)
+        @mutex.synchronize { @all = @all.reject { |other| other.equal?(pool) }.freeze }
       end
+
+      # @return [Array<Pool>] those that are not closed
+      attr_reader :all
 
       # Makes a pool that {Poolkeeper.[]} knows.
       def define(name, url, **options)
@@ -59,7 +60,7 @@ module Poolkeeper
 
       # @return [Integer] connections given back for the present owner; those that a running block has stay with it
       def release
-        @any ? Pool._release_all(Owner.native) : 0
+        @all.empty? ? 0 : Pool._release_all(Owner.native)
       end
 
       # @return [String] a name that no other pool has
@@ -70,7 +71,7 @@ module Poolkeeper
 
       # @return [Pool, nil]
       def numbered(number)
-        all.find { |pool| pool.number == number } if number && @any
+        all.find { |pool| pool.number == number } if number
       end
 
       # Pools without a size of their own follow the number of workers.

@@ -5,11 +5,13 @@
 
 pub mod fork;
 mod guard;
+mod owner;
 mod signal;
 mod signals;
 mod wait;
 
 pub use guard::guarded;
+pub use owner::{owner, Owner};
 pub use signal::Signal;
 pub use signals::Lent;
 #[cfg(feature = "trip")]

@@ -1,6 +1,7 @@
 //! `Poolkeeper::Pool`: connections that poolkeeper opens itself. Owners and slots are numbers here; Ruby gives them their
 //! names.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use poolkeeper_core::error::Error as CoreError;
 use poolkeeper_core::pool::Options;
 use poolkeeper_core::process::{self, Found, NativePool, Process, Statement, Waker, Work};
 use poolkeeper_core::sql::Rows;
-use poolkeeper_gvl::{wait_for, Lent, Signal};
+use poolkeeper_gvl::{owner, wait_for, Lent, Owner, Signal};
 
 use crate::guard::{guarded, to_ruby};
 use crate::value;
@@ -102,6 +103,50 @@ fn open(ruby: &Ruby, number: u64, url: String, options: RHash) -> Result<Pool, E
             options,
             native: Mutex::new((address(process), native)),
         })
+    })
+}
+
+/// Whether ActiveRecord has fibers own its connections, so that they own native ones too.
+static FIBERS_OWN: AtomicBool = AtomicBool::new(false);
+
+fn present_owner() -> Owner {
+    owner(FIBERS_OWN.load(Ordering::Relaxed))
+}
+
+fn fibers_own(ruby: &Ruby, own: bool) -> Result<(), Error> {
+    guarded(ruby, || {
+        FIBERS_OWN.store(own, Ordering::Relaxed);
+        Ok(())
+    })
+}
+
+/// The number of the present owner, and whether it is a fiber.
+fn present(ruby: &Ruby) -> Result<(u64, bool), Error> {
+    guarded(ruby, || {
+        let owner = present_owner();
+        Ok((owner.number, owner.is_fiber))
+    })
+}
+
+/// Lends an idle connection, or the one that is held already, to the present thread: the number of its slot. Nil where
+/// none is idle, and for a fiber, whose end has to be watched for.
+fn lease(ruby: &Ruby, pool: &Pool) -> Result<Option<usize>, Error> {
+    let owner = present_owner();
+    if owner.is_fiber {
+        return Ok(None);
+    }
+    guarded(ruby, || match pool.native(ruby)?.checkout(owner.number, false) {
+        Ok(Found::New(slot) | Found::Held(slot)) => Ok(Some(slot)),
+        Ok(Found::Nothing) => Ok(None),
+        Err(error) => Err(to_ruby(ruby, &error)),
+    })
+}
+
+/// Takes back what the present owner has leased.
+fn give_back(ruby: &Ruby, pool: &Pool) -> Result<bool, Error> {
+    let owner = present_owner();
+    guarded(ruby, || {
+        Ok(pool.known().is_some_and(|native| native.release(owner.number, false)))
     })
 }
 
@@ -345,6 +390,10 @@ pub fn init(ruby: &Ruby, module: RModule) -> Result<(), Error> {
     pool.undef_default_alloc_func();
     pool.define_singleton_method("_open", function!(open, 3))?;
     pool.define_singleton_method("_release_all", function!(release_all, 1))?;
+    pool.define_singleton_method("_fibers_own", function!(fibers_own, 1))?;
+    pool.define_singleton_method("_present", function!(present, 0))?;
+    pool.define_method("_lease", method!(lease, 0))?;
+    pool.define_method("release", method!(give_back, 0))?;
     pool.define_method("_checkout", method!(checkout, 2))?;
     pool.define_method("_queue", method!(queue, 3))?;
     pool.define_method("_release", method!(release, 2))?;
