@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr, Statement};
 
-use super::url::Url;
+use super::url::{refuse_unknown, without_database, Url};
 use super::{Backend, Doing, Failure, Followed, Kind, Opened, Session};
 use crate::pool::Options;
 use crate::sql::{Rows, Value};
@@ -17,6 +17,27 @@ use crate::Error;
 
 /// Statements that a session keeps prepared.
 const STATEMENTS: usize = 256;
+/// What a URL may say.
+const PARAMETERS: [&str; 18] = [
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    "options[",
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+];
 
 /// A PostgreSQL server.
 #[derive(Debug)]
@@ -33,10 +54,15 @@ impl Postgres {
     ///
     /// [`Error::Configuration`] where the URL holds what PostgreSQL does not take.
     pub fn new(url: &Url, options: &Options, followed: Followed) -> Result<Self, Error> {
+        refuse_unknown(url.query(), &PARAMETERS)?;
         let mut connect = PgConnectOptions::from_url(url)
             .map_err(|error| Error::Configuration(format!("the URL cannot be used: {}", Failure::from(error))))?
             .statement_cache_capacity(STATEMENTS)
             .disable_statement_logging();
+        // The server would take the user's name for it. PGDATABASE is as good as the URL.
+        if connect.get_database().is_none() {
+            return Err(without_database("postgres://user:password@host:5432/database"));
+        }
         if let Some(name) = &options.application_name {
             connect = connect.application_name(name);
         }
@@ -146,6 +172,10 @@ impl Session for PgSession {
 
     fn loses_transaction(&self, failure: &Failure) -> bool {
         failure.kind == Kind::Answer
+    }
+
+    fn goes_on_without_transaction(&self) -> bool {
+        false
     }
 
     fn reset(&mut self) -> Doing<'_, ()> {
