@@ -1,9 +1,9 @@
 //! Values out of MySQL's rows, by the types of their columns.
 
 use chrono::{NaiveDate, NaiveDateTime};
-use sqlx::mysql::types::MySqlTime;
+use sqlx::mysql::types::{MySqlTime, MySqlTimeSign};
 use sqlx::mysql::MySqlRow;
-use sqlx::{Column, Decode, MySql, Row, TypeInfo, ValueRef};
+use sqlx::{Column, Decode, MySql, Row, Type, TypeInfo, ValueRef};
 
 use super::super::{times, Failure, Kind};
 use crate::sql::Value;
@@ -17,7 +17,9 @@ pub fn values(row: &MySqlRow) -> Result<Vec<Value>, Failure> {
             if row.try_get_raw(index)?.is_null() {
                 return Ok(Value::Null);
             }
-            value(row, index, column.type_info().name()).ok_or_else(|| {
+            // A binary collation such as utf8mb4_bin is one of text.
+            let is_text = <str as Type<MySql>>::compatible(column.type_info());
+            value(row, index, column.type_info().name(), is_text).ok_or_else(|| {
                 let (name, kind) = (column.name(), column.type_info().name());
                 let text = format!("column {name}: a value of type {kind} cannot be read");
                 Failure::new(Kind::Value, text)
@@ -26,7 +28,7 @@ pub fn values(row: &MySqlRow) -> Result<Vec<Value>, Failure> {
         .collect()
 }
 
-fn value(row: &MySqlRow, index: usize, kind: &str) -> Option<Value> {
+fn value(row: &MySqlRow, index: usize, kind: &str, is_text: bool) -> Option<Value> {
     Some(match kind {
         "BOOLEAN" => Value::Bool(read::<i64>(row, index)? != 0),
         "TINYINT" | "SMALLINT" | "MEDIUMINT" | "INT" | "BIGINT" => Value::Int(read(row, index)?),
@@ -37,9 +39,10 @@ fn value(row: &MySqlRow, index: usize, kind: &str) -> Option<Value> {
         "DATE" => times::value_of_day(read::<NaiveDate>(row, index)?)?,
         "DATETIME" | "TIMESTAMP" => times::value_of_time(read::<NaiveDateTime>(row, index)?),
         // A span of up to 838 hours, which may be negative.
-        "TIME" => Value::Text(read::<MySqlTime>(row, index)?.to_string()),
+        "TIME" => Value::Text(span(read(row, index)?)),
         "NULL" => Value::Null,
         _ if kind.ends_with("UNSIGNED") => unsigned(read(row, index)?),
+        _ if is_text => text(read(row, index)?),
         _ if kind.ends_with("BLOB") || kind.ends_with("BINARY") || kind == "GEOMETRY" => {
             Value::Bytes(read::<&[u8]>(row, index)?.to_vec())
         }
@@ -53,6 +56,20 @@ fn read<'r, T: Decode<'r, MySql>>(row: &'r MySqlRow, index: usize) -> Option<T> 
 
 fn unsigned(number: u64) -> Value {
     i64::try_from(number).map_or_else(|_| Value::Decimal(number.to_string()), Value::Int)
+}
+
+/// As the server writes it.
+fn span(time: MySqlTime) -> String {
+    let sign = if matches!(time.sign(), MySqlTimeSign::Negative) {
+        "-"
+    } else {
+        ""
+    };
+    let (hours, minutes, seconds) = (time.hours(), time.minutes(), time.seconds());
+    match time.microseconds() {
+        0 => format!("{sign}{hours:02}:{minutes:02}:{seconds:02}"),
+        fraction => format!("{sign}{hours:02}:{minutes:02}:{seconds:02}.{fraction:06}"),
+    }
 }
 
 /// Text where it is some, else bytes.

@@ -100,7 +100,7 @@ impl Sqlite {
             .map_err(|error| Error::Configuration(format!("the URL cannot be used: {}", Failure::from(error))))?
             .statement_cache_capacity(STATEMENTS)
             .busy_timeout(options.statement_timeout.map_or(BUSY, |limit| limit.min(BUSY)))
-            .thread_name(|number| format!("poolkeeper-db{number}"))
+            .thread_name(|number| format!("pk-sqlite-{number}"))
             .disable_statement_logging();
         let is_fixed = given("immutable").is_some_and(|value| matches!(&*value, "true" | "1"));
         let read_only = mode.as_deref() == Some("ro") || is_fixed;

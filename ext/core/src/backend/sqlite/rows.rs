@@ -49,7 +49,9 @@ fn value(row: &SqliteRow, index: usize, declared: &str) -> Option<Value> {
 fn understood(text: &str, declared: &str) -> Option<Value> {
     match declared {
         "DATE" => times::value_of_day(NaiveDate::from_str(text).ok()?),
-        "DATETIME" => times::moment(text).map(|(seconds, nanoseconds)| Value::Time(seconds, nanoseconds)),
+        "DATETIME" => times::moment(text)
+            .or_else(|| times::moment(&format!("{text} 00:00:00")))
+            .map(|(seconds, nanoseconds)| Value::Time(seconds, nanoseconds)),
         _ => None,
     }
 }

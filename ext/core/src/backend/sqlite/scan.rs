@@ -43,6 +43,7 @@ struct Scan {
     depth: usize,
     /// The words at the beginning, until the verb is found.
     first: Option<String>,
+    second: String,
     verb: Option<String>,
     /// Whether a trigger is being made, in which statements stand within the statement.
     trigger: bool,
@@ -117,7 +118,11 @@ impl Scan {
             self.first = Some(word);
             return;
         };
-        self.trigger |= first == "create" && word == "trigger" && self.words <= 2;
+        let temporary = self.words == 2 && matches!(self.second.as_str(), "temp" | "temporary");
+        self.trigger |= first == "create" && word == "trigger" && (self.words == 1 || temporary);
+        if self.words == 1 {
+            self.second.clone_from(&word);
+        }
         let is_verb = WRITING.contains(&word.as_str()) || word == "select" || word == "values";
         if self.verb.is_none() && self.depth == 0 && is_verb {
             self.verb = Some(word);
