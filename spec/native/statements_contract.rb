@@ -216,7 +216,11 @@ RSpec.shared_examples "statements of a native pool" do |kind|
 
     it "are neither run nor committed once the server has given it up, whatever the block goes on with" do
       errors = []
-      refused = ->(&block) { block.call rescue errors << $ERROR_INFO } # rubocop:disable Style/RescueModifier
+      refused = lambda do |&block|
+        block.call
+      rescue StandardError => e
+        errors << e
+      end
       whole = lambda do
         pool.with do |db|
           db.transaction do

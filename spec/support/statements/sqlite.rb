@@ -7,11 +7,12 @@ module Support
     # SQLite, which has no server: another client is another pool, and a session is a thread.
     class Sqlite
       QUOTED = "typeof(v) || ' ' || quote(v)"
+      DIGITS = LARGE.to_s("F").encode("UTF-8")
       FITS = [
         ["text", "ä€", "text 'ä€'"], ["text", :word, "text 'word'", "word"], ["text", 7, "text '7'", "7"],
         ["integer", 7, "integer 7"], ["bigint", (2**63) - 1, "integer #{(2**63) - 1}"],
         ["real", 2.5, "real 2.5"], ["real", 7, "real 7.0", 7.0], ["numeric", BigDecimal("2.5"), "real 2.5", 2.5],
-        ["text", LARGE, "text '#{LARGE.to_s("F")}'", LARGE.to_s("F")],
+        ["text", LARGE, "text '#{DIGITS}'", DIGITS],
         ["blob", BYTES, "blob X'FF00C3'"], ["boolean", true, "integer 1"], ["boolean", false, "integer 0"],
         ["integer", true, "integer 1", 1], ["date", DAY, "text '2026-11-22'"],
         ["datetime", MOMENT, "text '2026-11-22 10:11:12.345678'"],
@@ -31,6 +32,8 @@ module Support
       def initialize
         @folder = Dir.mktmpdir("poolkeeper-sqlite-")
         @other = Poolkeeper::Pool.new(url, name: "other", size: 1)
+        # Its thread, and what earlier examples may have left.
+        @others = @other.with { |db| db.ping && threads }
       end
 
       def url
@@ -47,7 +50,6 @@ module Support
 
       # Those of the driver's threads, without our other client's.
       def sessions
-        @others ||= @other.with { threads }
         threads - @others
       end
 

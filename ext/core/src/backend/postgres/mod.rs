@@ -17,6 +17,9 @@ use crate::Error;
 
 /// Statements that a session keeps prepared.
 const STATEMENTS: usize = 256;
+/// Among other things: "cached plan must not change result type".
+const OUTDATED: &str = "0A000";
+const TRANSACTION_FAILED: &str = "25P02";
 /// What a URL may say.
 const PARAMETERS: [&str; 18] = [
     "host",
@@ -126,7 +129,21 @@ struct PgSession {
 }
 
 impl PgSession {
+    /// A table may have changed since its statement was prepared, which is to cost nobody an error.
     async fn run(&mut self, sql: &str, values: Vec<Value>) -> Result<Rows, Failure> {
+        let outdated = match self.once(sql, values.clone()).await {
+            Err(failure) if failure.sqlstate.as_deref() == Some(OUTDATED) => failure,
+            result => return result,
+        };
+        self.connection.clear_cached_statements().await?;
+        match self.once(sql, values).await {
+            // In a transaction there is no second attempt.
+            Err(failure) if failure.sqlstate.as_deref() == Some(TRANSACTION_FAILED) => Err(outdated),
+            result => result,
+        }
+    }
+
+    async fn once(&mut self, sql: &str, values: Vec<Value>) -> Result<Rows, Failure> {
         let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
         // Described first: the server says what it wants, and each value is written as that. A statement that was
         // prepared for one type and is sent another would be read as that one, in silence.

@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
-use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr};
+use sqlx::sqlite::{SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr, TypeInfo};
 
 use super::url::refuse_unknown;
 use super::{Backend, Doing, Failure, Kind, Opened, Session};
@@ -166,6 +166,7 @@ impl Sqlite {
             id,
             limit: self.statement_timeout,
             read_only: self.read_only,
+            declared: HashMap::new(),
         })
     }
 }
@@ -201,6 +202,8 @@ struct LiteSession {
     id: u64,
     limit: Option<Duration>,
     read_only: bool,
+    /// The types of columns that had to be asked for, by table and name.
+    declared: HashMap<(Arc<str>, Arc<str>), String>,
 }
 
 /// Whatever runs on a session that is dropped would run on in its thread.
@@ -228,6 +231,7 @@ impl LiteSession {
         self.begin_statement();
         let text = AssertSqlSafe(sql.to_owned()).into_sql_str();
         let mut rows = Rows::default();
+        let mut columns = Vec::new();
         let mut answers = self.connection.fetch_many(sqlx::query_with(text, arguments));
         while let Some(answer) = answers.try_next().await? {
             match answer {
@@ -237,12 +241,42 @@ impl LiteSession {
                 Either::Right(row) => {
                     if rows.rows.is_empty() {
                         rows.columns = row.columns().iter().map(|column| column.name().to_owned()).collect();
+                        columns = row.columns().to_vec();
                     }
                     rows.rows.push(rows::values(&row)?);
                 }
             }
         }
+        drop(answers);
+        for (place, column) in columns.iter().enumerate() {
+            if rows.rows.iter().any(|row| matches!(row[place], Value::Text(_))) {
+                let declared = self.declared(column).await?;
+                rows::understand(&mut rows.rows, place, &declared);
+            }
+        }
         Ok(rows)
+    }
+
+    /// What a column of a table was declared for, where the driver does not know the type: `datetime(6)`.
+    async fn declared(&mut self, column: &SqliteColumn) -> Result<String, Failure> {
+        let origin = column.origin();
+        let (true, Some(source)) = (column.type_info().is_null(), origin.table_column()) else {
+            return Ok(String::new());
+        };
+        let known = (source.table.clone(), source.name.clone());
+        if let Some(declared) = self.declared.get(&known) {
+            return Ok(declared.clone());
+        }
+        let (schema, table) = source.table.split_once('.').unwrap_or(("main", &source.table));
+        let ask = "SELECT type FROM pragma_table_info(?, ?) WHERE name = ?";
+        let asked = sqlx::query(ask).bind(table).bind(schema).bind(&*source.name);
+        let row = self.connection.fetch_optional(asked).await?;
+        let declared = match row {
+            Some(row) => row.try_get_unchecked::<String, _>(0)?,
+            None => String::new(),
+        };
+        self.declared.insert(known, declared.clone());
+        Ok(declared)
     }
 
     async fn execute(&mut self, sql: &str) -> Result<(), Failure> {

@@ -22,6 +22,26 @@ pub fn values(row: &SqliteRow) -> Result<Vec<Value>, Failure> {
         .collect()
 }
 
+/// Reads the text of a column anew by its declared type, such as `datetime(6)`.
+pub fn understand(rows: &mut [Vec<Value>], place: usize, declared: &str) {
+    let name = declared
+        .split(['(', ' '])
+        .next()
+        .unwrap_or_default()
+        .to_ascii_uppercase();
+    let kind = match name.as_str() {
+        "TIMESTAMP" | "TIMESTAMPTZ" => "DATETIME",
+        name => name,
+    };
+    for row in rows {
+        if let Value::Text(text) = &row[place] {
+            if let Some(value) = understood(text, kind) {
+                row[place] = value;
+            }
+        }
+    }
+}
+
 fn value(row: &SqliteRow, index: usize, declared: &str) -> Option<Value> {
     let raw = row.try_get_raw(index).ok()?;
     if raw.is_null() {
