@@ -37,6 +37,8 @@ pub struct Failure {
     pub number: Option<i64>,
     /// PostgreSQL's severity, where it ends the session.
     pub fatal: bool,
+    /// Told by a library in this process, whose numbers are its own and say nothing of any server.
+    pub local: bool,
 }
 
 impl Failure {
@@ -48,6 +50,25 @@ impl Failure {
             sqlstate: None,
             number: None,
             fatal: false,
+            local: false,
+        }
+    }
+
+    /// Too many parameters for a statement, or too few.
+    pub fn wrong_count(wanted: usize, given: usize) -> Self {
+        let plural = if wanted == 1 { "" } else { "s" };
+        let text = format!("the statement has {wanted} parameter{plural}, and was given {given}");
+        Failure::new(Kind::Value, text)
+    }
+
+    /// Whether it ends a statement that took too long, or was to end.
+    pub fn cuts_off(&self) -> bool {
+        match (self.local, self.number) {
+            // SQLITE_INTERRUPT.
+            (true, number) => number == Some(9),
+            // MariaDB's max_statement_time, MySQL's max_execution_time.
+            (false, Some(number)) => matches!(number, 1969 | 3024),
+            (false, None) => self.sqlstate.as_deref() == Some("57014"),
         }
     }
 
@@ -82,6 +103,9 @@ impl Failure {
     }
 
     fn judged(&self) -> Option<Fault> {
+        if self.local {
+            return None;
+        }
         let severity = if self.fatal { "FATAL" } else { "ERROR" };
         classify(&[Link {
             sqlstate: self.sqlstate.as_deref(),
@@ -117,6 +141,9 @@ impl From<sqlx::Error> for Failure {
                 failure.fatal = matches!(postgres.severity(), Fatal | Panic);
             } else if let Some(mysql) = answer.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
                 failure.number = Some(i64::from(mysql.number()));
+            } else if answer.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+                failure.number = failure.sqlstate.take().and_then(|code| code.parse().ok());
+                failure.local = true;
             }
         }
         failure
@@ -162,5 +189,31 @@ mod tests {
         assert_eq!(answer("28P01", true).fault_of_connect(), None);
         assert_eq!(answer("53300", true).fault_of_connect(), Some(Fault::Overloaded));
         assert_eq!(answer("25006", false).fault(), Some(Fault::Demoted));
+    }
+
+    #[test]
+    fn a_number_of_sqlite_is_not_taken_for_one_of_mysql() {
+        let numbered = |local| Failure {
+            number: Some(1290),
+            local,
+            ..Failure::new(Kind::Answer, "--read-only")
+        };
+        assert_eq!(numbered(false).fault(), Some(Fault::Demoted));
+        assert_eq!(numbered(true).fault(), None);
+        assert!(!numbered(true).ends_session());
+    }
+
+    #[test]
+    fn a_statement_that_was_cut_off_is_known_by_each_database_own_code() {
+        let numbered = |number, local| Failure {
+            number: Some(number),
+            local,
+            ..Failure::new(Kind::Answer, "")
+        };
+        assert!(answer("57014", false).cuts_off());
+        assert!(numbered(1969, false).cuts_off() && numbered(3024, false).cuts_off() && numbered(9, true).cuts_off());
+        assert!(
+            !numbered(9, false).cuts_off() && !numbered(1969, true).cuts_off() && !answer("23505", false).cuts_off()
+        );
     }
 }

@@ -2,7 +2,10 @@
 
 mod descriptor;
 mod failure;
+mod mysql;
 mod postgres;
+mod sqlite;
+mod times;
 mod url;
 
 use std::fmt::Debug;
@@ -54,6 +57,10 @@ pub trait Session: Debug + Send {
     /// Whether the transaction around a statement is lost with a failure: whatever is asked, it will be rolled back.
     fn loses_transaction(&self, failure: &Failure) -> bool;
 
+    /// Whether a transaction that was lost is over for the server, so that it would run what follows by itself, and keep
+    /// it. Else it refuses what follows.
+    fn goes_on_without_transaction(&self) -> bool;
+
     /// Rolls back what is open, whatever that is.
     fn reset(&mut self) -> Doing<'_, ()>;
 
@@ -73,11 +80,19 @@ pub trait Session: Debug + Send {
 ///
 /// [`Error::Configuration`] where the URL is none, or names no database that is known here.
 pub fn of(url: &str, options: &Options, followed: Followed) -> Result<Box<dyn Backend>, Error> {
+    // A path, and nothing that URLs are made of.
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        return Ok(Box::new(sqlite::Sqlite::new(path, options)?));
+    }
     let parsed = url::parse(url)?;
     match parsed.scheme() {
         "postgres" | "postgresql" => Ok(Box::new(postgres::Postgres::new(&parsed, options, followed)?)),
+        "mysql" | "mariadb" => Ok(Box::new(mysql::MySql::new(&parsed, options, followed)?)),
         other => Err(Error::Configuration(format!(
-            "the URL begins with {other}://; give one that begins with postgres://, mysql:// or sqlite:"
+            "the URL begins with {other}:; give one that begins with postgres://, mysql://, mariadb:// or sqlite:"
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests;

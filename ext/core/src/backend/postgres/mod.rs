@@ -9,7 +9,7 @@ use std::sync::Arc;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr, Statement};
 
-use super::url::Url;
+use super::url::{refuse_unknown, without_database, Url};
 use super::{Backend, Doing, Failure, Followed, Kind, Opened, Session};
 use crate::pool::Options;
 use crate::sql::{listens, Rows, Value};
@@ -17,6 +17,30 @@ use crate::Error;
 
 /// Statements that a session keeps prepared.
 const STATEMENTS: usize = 256;
+/// Among other things: "cached plan must not change result type".
+const OUTDATED: &str = "0A000";
+const TRANSACTION_FAILED: &str = "25P02";
+/// What a URL may say.
+const PARAMETERS: [&str; 18] = [
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+    "options[",
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+];
 
 /// A PostgreSQL server.
 #[derive(Debug)]
@@ -33,10 +57,15 @@ impl Postgres {
     ///
     /// [`Error::Configuration`] where the URL holds what PostgreSQL does not take.
     pub fn new(url: &Url, options: &Options, followed: Followed) -> Result<Self, Error> {
+        refuse_unknown(url.query(), &PARAMETERS)?;
         let mut connect = PgConnectOptions::from_url(url)
             .map_err(|error| Error::Configuration(format!("the URL cannot be used: {}", Failure::from(error))))?
             .statement_cache_capacity(STATEMENTS)
             .disable_statement_logging();
+        // The server would take the user's name for it. PGDATABASE is as good as the URL.
+        if connect.get_database().is_none() {
+            return Err(without_database("postgres://user:password@host:5432/database"));
+        }
         if let Some(name) = &options.application_name {
             connect = connect.application_name(name);
         }
@@ -100,6 +129,7 @@ struct PgSession {
 }
 
 impl PgSession {
+    /// A table may have changed since its statement was prepared, which is to cost nobody an error.
     async fn run(&mut self, sql: &str, values: Vec<Value>) -> Result<Rows, Failure> {
         if listens(sql) {
             // sqlx takes a notification for the answer to the next statement.
@@ -107,6 +137,19 @@ impl PgSession {
                         notifications; use a connection of its own, as with the pg gem";
             return Err(Failure::new(Kind::Value, text));
         }
+        let outdated = match self.once(sql, values.clone()).await {
+            Err(failure) if failure.sqlstate.as_deref() == Some(OUTDATED) => failure,
+            result => return result,
+        };
+        self.connection.clear_cached_statements().await?;
+        match self.once(sql, values).await {
+            // In a transaction there is no second attempt.
+            Err(failure) if failure.sqlstate.as_deref() == Some(TRANSACTION_FAILED) => Err(outdated),
+            result => result,
+        }
+    }
+
+    async fn once(&mut self, sql: &str, values: Vec<Value>) -> Result<Rows, Failure> {
         let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
         // Described first: the server says what it wants, and each value is written as that. A statement that was
         // prepared for one type and is sent another would be read as that one, in silence.
@@ -152,6 +195,10 @@ impl Session for PgSession {
 
     fn loses_transaction(&self, failure: &Failure) -> bool {
         failure.kind == Kind::Answer
+    }
+
+    fn goes_on_without_transaction(&self) -> bool {
+        false
     }
 
     fn reset(&mut self) -> Doing<'_, ()> {

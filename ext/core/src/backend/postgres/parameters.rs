@@ -4,12 +4,12 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, NaiveDate};
 use sqlx::postgres::{PgArguments, PgTypeInfo, PgTypeKind};
 use sqlx::types::BigDecimal;
 use sqlx::{Arguments, TypeInfo};
 
-use super::super::{Failure, Kind};
+use super::super::{times, Failure, Kind};
 use crate::sql::Value;
 
 /// Days and microseconds count from 2000-01-01.
@@ -19,12 +19,7 @@ const EPOCH_DAY: i32 = 730_120;
 /// Writes each value as the type that the server wants in its place.
 pub fn arguments(values: Vec<Value>, wanted: &[PgTypeInfo]) -> Result<PgArguments, Failure> {
     if values.len() != wanted.len() {
-        let text = format!(
-            "the statement has {} parameters, and was given {}",
-            wanted.len(),
-            values.len()
-        );
-        return Err(Failure::new(Kind::Value, text));
+        return Err(Failure::wrong_count(wanted.len(), values.len()));
     }
     let mut arguments = PgArguments::default();
     for (place, (value, wanted)) in values.iter().zip(wanted).enumerate() {
@@ -173,7 +168,7 @@ fn moment(value: &Value) -> Result<i64, String> {
         Value::Date(year, month, day) => NaiveDate::from_ymd_opt(*year, u32::from(*month), u32::from(*day))
             .and_then(|date| date.and_hms_opt(0, 0, 0))
             .map(|time| (time.and_utc().timestamp(), 0)),
-        Value::Text(text) => parsed(text.trim()),
+        Value::Text(text) => times::moment(text.trim()),
         _ => None,
     }
     .ok_or("give a Time, or text like 2026-11-22 10:00:00")?;
@@ -183,16 +178,6 @@ fn moment(value: &Value) -> Result<i64, String> {
     micros
         .map(|micros| micros + i64::from(nanoseconds / 1_000))
         .ok_or_else(|| "it is out of its range".to_owned())
-}
-
-fn parsed(text: &str) -> Option<(i64, u32)> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text).or_else(|_| DateTime::parse_from_str(text, "%F %T%.f %#z")) {
-        return Some((time.timestamp(), time.timestamp_subsec_nanos()));
-    }
-    let time = ["%F %T%.f", "%FT%T%.f"]
-        .iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())?;
-    Some((time.and_utc().timestamp(), time.and_utc().timestamp_subsec_nanos()))
 }
 
 fn uuid(value: &Value) -> Result<Vec<u8>, String> {

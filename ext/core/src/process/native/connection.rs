@@ -118,6 +118,11 @@ impl Kept {
         }
     }
 
+    /// Whether the server has ended the transaction that the owner believes to be in, and would go on without it.
+    pub(super) fn has_lost_transaction(&self) -> bool {
+        self.transaction == Transaction::Failed && self.session.goes_on_without_transaction()
+    }
+
     pub(super) async fn close(self) -> Result<(), Failure> {
         // What hangs up now answers us, and means nothing.
         self.entry.process.dropped(self.entry.number);

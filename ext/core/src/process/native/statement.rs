@@ -2,7 +2,7 @@
 //! never with both, so whoever ends the lease meanwhile cannot get in the way.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
@@ -24,6 +24,9 @@ use crate::trip;
 const GRACE: Duration = Duration::from_secs(1);
 /// How long a sign of life may take.
 const CHECK: Duration = Duration::from_secs(1);
+/// Said instead of running a statement that the server would run, and keep, by itself.
+const LOST: &str = "the server has rolled the whole transaction back, so this statement was not sent; let the error \
+                    leave the outermost transaction block, and run the block again";
 
 /// What is to be run.
 #[derive(Debug)]
@@ -214,6 +217,7 @@ async fn run(telling: Telling, kept: Kept, used: bool, statement: Statement) {
     kept.about_to(effect);
     let session = kept.session.id();
     let limit = pool.options().statement_timeout;
+    let begun = Instant::now();
     let ended = {
         let doing = send(&mut kept, statement);
         tokio::pin!(doing);
@@ -232,7 +236,12 @@ async fn run(telling: Telling, kept: Kept, used: bool, statement: Statement) {
             telling.tell(Some(kept), Ok(rows));
         }
         Ended::Answered(Err(failure)) => {
-            let error = pool.failed(&kept, &failure);
+            let error = match limit {
+                Some(limit) if failure.cuts_off() && begun.elapsed() >= limit => {
+                    pool.late(Step::Query, limit, format!("; {failure}"))
+                }
+                _ => pool.failed(&kept, &failure),
+            };
             if failure.ends_session() {
                 return telling.tell(None, Err(error));
             }
@@ -283,6 +292,11 @@ where
 }
 
 async fn send(kept: &mut Kept, statement: Statement) -> Result<Rows, Failure> {
+    let begins = matches!(&statement, Statement::Begin);
+    let runs = matches!(&statement, Statement::Query(sql, _) if effect(sql) != Effect::Ends);
+    if kept.has_lost_transaction() && (begins || runs) {
+        return Err(Failure::new(Kind::Value, LOST));
+    }
     match statement {
         Statement::Query(sql, parameters) => kept.session.query(&sql, parameters).await,
         Statement::Begin => begin(kept).await.map(|()| Rows::default()),
@@ -340,6 +354,8 @@ async fn roll_back(kept: &mut Kept) -> Result<(), Failure> {
             kept.session.reset().await?;
             kept.transaction = Transaction::None;
         }
+        // Its savepoint has gone with the transaction.
+        _ if kept.has_lost_transaction() => {}
         depth => {
             kept.session
                 .command(&format!("ROLLBACK TO SAVEPOINT poolkeeper_{}", depth - 1))
