@@ -9,7 +9,6 @@ mod statement;
 mod tests;
 mod upkeep;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -22,15 +21,13 @@ use crate::error::{Error, Misuse, Step};
 use crate::lock::lock;
 use crate::observed::Description;
 use crate::owner::OwnerId;
-use crate::pool::{Checkout, Numbers, Options, Outcome, SlotId, State, Ticket};
+pub use crate::pool::Waker;
+use crate::pool::{Checkout, LeaseCount, Numbers, Options, Outcome, SlotId, State, Ticket, Waiting};
 use crate::stats::Counter;
 use crate::watch::epolls;
 
 use connection::Kept;
 pub use statement::{Statement, Work};
-
-/// How whoever waits is woken.
-pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// A pool of connections that poolkeeper opens itself.
 pub struct NativePool {
@@ -40,25 +37,19 @@ pub struct NativePool {
     backend: Box<dyn Backend>,
     process: &'static Process,
     inner: Mutex<Inner>,
-    /// How many leases there are: a release looks no further where there is none.
-    leased: AtomicUsize,
+    /// A release looks no further where there is none.
+    leases: LeaseCount,
     this: Weak<NativePool>,
 }
 
 struct Inner {
     state: State<Kept>,
-    waiting: FxHashMap<Ticket, Waiting>,
+    waiting: Waiting,
     /// Who wants to know when the statement under way on a slot is over.
     expecting: FxHashMap<SlotId, Vec<Waker>>,
     down: Option<Down>,
     /// Connections that were opened before are dropped instead of lent.
     generation: u64,
-}
-
-struct Waiting {
-    wake: Waker,
-    /// Why there will be none.
-    refused: Option<Error>,
 }
 
 /// The server cannot be reached, and one prober tries.
@@ -99,12 +90,14 @@ impl Process {
             replica: false,
         };
         self.mirror(|mirror| mirror.pool(number, description));
+        let state = State::new(options.size);
         let pool = Arc::new_cyclic(|this| NativePool {
             number,
             name: options.name.clone(),
+            leases: state.lease_count(),
             inner: Mutex::new(Inner {
-                state: State::new(options.size),
-                waiting: FxHashMap::default(),
+                state,
+                waiting: Waiting::default(),
                 expecting: FxHashMap::default(),
                 down: None,
                 generation: 0,
@@ -112,7 +105,6 @@ impl Process {
             options: Mutex::new(options),
             backend,
             process: self,
-            leased: AtomicUsize::new(0),
             this: this.clone(),
         });
         lock(&self.natives).insert(number, Arc::downgrade(&pool));
@@ -170,14 +162,9 @@ impl NativePool {
         let found = inner.state.checkout(owner, Moment::now());
         let dead = inner.state.take_dead();
         drop(inner);
-        if !dead.is_empty() {
-            self.part_with(dead);
-        }
+        self.part_with(dead);
         match found {
-            Checkout::Leased(slot) => {
-                self.leased.fetch_add(1, Ordering::Relaxed);
-                Ok(Found::New(slot))
-            }
+            Checkout::Leased(slot) => Ok(Found::New(slot)),
             Checkout::Again(slot) => Ok(Found::Held(slot)),
             Checkout::NoneIdle => Ok(Found::Nothing),
             Checkout::Closed => Err(self.closed()),
@@ -185,13 +172,13 @@ impl NativePool {
     }
 
     /// Puts an owner into the queue, and sees to it that there will be a connection. `wake` is called when
-    /// [`NativePool::answer`] has one.
+    /// [`NativePool::answer`] has one, which is to be asked before the first wait: one may have come back by now.
     ///
     /// # Errors
     ///
     /// [`Error::HostDown`] at once while the server cannot be reached.
     pub fn wait(&self, owner: OwnerId, wake: Waker) -> Result<Ticket, Error> {
-        let (ticket, slot) = {
+        let (ticket, slot, dead) = {
             let mut inner = lock(&self.inner);
             if inner.state.is_closed() {
                 return Err(self.closed());
@@ -199,10 +186,12 @@ impl NativePool {
             if let Some(down) = &inner.down {
                 return Err(self.host_down(down.cause.clone()));
             }
-            let ticket = inner.state.wait(owner).ok_or_else(|| self.not_held(Misuse::Waiting))?;
-            inner.waiting.insert(ticket, Waiting { wake, refused: None });
-            (ticket, inner.state.open_one())
+            let ticket = inner.state.wait(owner, Moment::now());
+            let ticket = ticket.ok_or_else(|| self.not_held(Misuse::Waiting))?;
+            inner.waiting.enter(ticket, wake);
+            (ticket, inner.state.open_one(), inner.state.take_dead())
         };
+        self.part_with(dead);
         if let Some(slot) = slot {
             self.open(slot);
         }
@@ -213,21 +202,23 @@ impl NativePool {
     pub fn answer(&self, owner: OwnerId, ticket: Ticket) -> Option<Result<SlotId, Error>> {
         let mut inner = lock(&self.inner);
         if let Some(slot) = inner.state.handed(owner, ticket) {
-            inner.waiting.remove(&ticket);
+            inner.waiting.leave(ticket);
             return Some(Ok(slot));
         }
-        let refused = inner.waiting.get_mut(&ticket)?.refused.take()?;
-        inner.waiting.remove(&ticket);
-        Some(Err(refused))
+        if inner.state.waits(ticket) {
+            return None;
+        }
+        // Neither refused nor in the queue: it was given one, and its lease has ended before it looked.
+        let refused = inner.waiting.refusal(ticket);
+        inner.waiting.leave(ticket);
+        Some(Err(refused.unwrap_or_else(|| self.not_held(Misuse::Gone))))
     }
 
     /// A waiter gives up: interrupted, or out of time. What it has been given meanwhile goes back.
     pub fn give_up(&self, owner: OwnerId, ticket: Ticket) {
         let outcome = {
             let mut inner = lock(&self.inner);
-            inner.waiting.remove(&ticket);
-            let held = inner.state.handed(owner, ticket).is_some();
-            self.leased.fetch_sub(usize::from(held), Ordering::Relaxed);
+            inner.waiting.leave(ticket);
             inner.state.give_up(owner, ticket, Moment::now())
         };
         self.follow(outcome);
@@ -235,7 +226,7 @@ impl NativePool {
 
     /// Ends an owner's lease. Returns whether it had one. Never waits: what is left to do is done in the background.
     pub fn release(&self, owner: OwnerId) -> bool {
-        if self.leased.load(Ordering::Relaxed) == 0 {
+        if self.leases.is_zero() {
             return false;
         }
         let (evidence, outcome) = {
@@ -251,7 +242,6 @@ impl NativePool {
                 .flatten();
             (evidence, inner.state.release(owner, Moment::now()))
         };
-        self.leased.fetch_sub(1, Ordering::Relaxed);
         if let Some((host, opened_at, since)) = evidence {
             self.process
                 .works(&host, Some(self.number), Some(opened_at), since, Instant::now());
@@ -296,12 +286,12 @@ impl NativePool {
 
     /// Closes the pool for good: idle connections go now, leased ones when they come back, and whoever waits is told.
     pub fn close(&self) {
-        let idle = {
+        let (idle, wakers) = {
             let mut inner = lock(&self.inner);
             let (idle, tickets) = inner.state.close();
-            self.refuse(&mut inner, &tickets, &self.closed());
-            idle
+            (idle, inner.waiting.refuse(&tickets, &self.closed()))
         };
+        wakers.into_iter().for_each(|wake| wake());
         self.say_goodbye(idle);
     }
 
@@ -369,22 +359,9 @@ impl NativePool {
     }
 
     fn wake(&self, ticket: Ticket) {
-        self.leased.fetch_add(1, Ordering::Relaxed);
-        let wake = lock(&self.inner)
-            .waiting
-            .get(&ticket)
-            .map(|waiting| waiting.wake.clone());
+        let wake = lock(&self.inner).waiting.waker(ticket);
         if let Some(wake) = wake {
             wake();
-        }
-    }
-
-    fn refuse(&self, inner: &mut Inner, tickets: &[Ticket], error: &Error) {
-        for ticket in tickets {
-            if let Some(waiting) = inner.waiting.get_mut(ticket) {
-                waiting.refused = Some(error.clone());
-                (waiting.wake)();
-            }
         }
     }
 

@@ -54,10 +54,13 @@ impl NativePool {
                 runtime.spawn(async move { pool.open_in(slot).await });
             }
             Err(error) => {
-                let mut inner = lock(&self.inner);
-                inner.state.vacate(slot);
-                let tickets = inner.state.dismiss();
-                self.refuse(&mut inner, &tickets, &error);
+                let wakers = {
+                    let mut inner = lock(&self.inner);
+                    inner.state.vacate(slot);
+                    let tickets = inner.state.dismiss();
+                    inner.waiting.refuse(&tickets, &error)
+                };
+                wakers.into_iter().for_each(|wake| wake());
             }
         }
     }
@@ -113,7 +116,7 @@ impl NativePool {
         if fault == Some(Fault::Unreachable) {
             self.process.incident(self.number, Fault::Unreachable, Instant::now());
         }
-        let probe = {
+        let (first, wakers) = {
             let mut inner = lock(&self.inner);
             // The server has all the connections that it takes: one of those will come back.
             let others = inner.state.numbers();
@@ -121,13 +124,14 @@ impl NativePool {
                 return;
             }
             let tickets = inner.state.dismiss();
-            self.refuse(&mut inner, &tickets, &error);
+            let wakers = inner.waiting.refuse(&tickets, &error);
             let down = fault == Some(Fault::Unreachable) && !inner.state.is_closed();
             let first = down && inner.down.is_none();
             inner.down = down.then(|| Down { cause: failure.clone() });
-            first
+            (first, wakers)
         };
-        if let (true, Some(pool), Ok(runtime)) = (probe, self.this(), self.process.runtime()) {
+        wakers.into_iter().for_each(|wake| wake());
+        if let (true, Some(pool), Ok(runtime)) = (first, self.this(), self.process.runtime()) {
             let pool = Arc::downgrade(&pool);
             runtime.spawn(async move {
                 let mut pause = FIRST_PAUSE;
