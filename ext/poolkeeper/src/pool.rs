@@ -1,8 +1,9 @@
 //! `Poolkeeper::Pool`: connections that poolkeeper opens itself. Owners and slots are numbers here; Ruby gives them their
 //! names.
 
+use std::cell::{Ref, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use magnus::value::ReprValue;
@@ -22,35 +23,34 @@ pub struct Pool {
     number: u64,
     url: String,
     options: Options,
-    native: Mutex<(usize, Arc<NativePool>)>,
+    /// Read and changed with the GVL held, and never across a call into Ruby.
+    native: RefCell<(usize, Arc<NativePool>)>,
 }
 
 impl Pool {
     /// The pool of this process: a forked child starts with one of its own, and leaves its parent's alone.
     fn native(&self, ruby: &Ruby) -> Result<Arc<NativePool>, Error> {
         let process = process::current();
-        // Only ever locked with the GVL held and for no wait, so no fork can catch it locked.
-        let mut native = self.native.lock().unwrap_or_else(PoisonError::into_inner);
-        if native.0 != address(process) {
+        if self.native.borrow().0 != address(process) {
             let own = process.native(self.number, &self.url, self.options.clone());
             let own = own.map_err(|error| to_ruby(ruby, &error))?;
-            let inherited = std::mem::replace(&mut *native, (address(process), own));
+            let inherited = self.native.replace((address(process), own));
             // Dropped here, it would speak to the server over its parent's sockets.
             std::mem::forget(inherited);
         }
-        Ok(native.1.clone())
+        Ok(self.native.borrow().1.clone())
     }
 
     /// The same for what is as well left undone where this process has no such pool yet.
-    fn known(&self) -> Option<Arc<NativePool>> {
-        let native = self.native.lock().unwrap_or_else(PoisonError::into_inner);
-        (native.0 == address(process::current())).then(|| native.1.clone())
+    fn known(&self) -> Option<Ref<'_, NativePool>> {
+        let native = self.native.borrow();
+        (native.0 == address(process::current())).then(|| Ref::map(native, |native| &*native.1))
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        let native = self.native.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let native = self.native.get_mut();
         if native.0 != address(process::current()) {
             std::mem::forget(native.1.clone());
         }
@@ -101,7 +101,7 @@ fn open(ruby: &Ruby, number: u64, url: String, options: RHash) -> Result<Pool, E
             number,
             url,
             options,
-            native: Mutex::new((address(process), native)),
+            native: RefCell::new((address(process), native)),
         })
     })
 }
@@ -109,8 +109,8 @@ fn open(ruby: &Ruby, number: u64, url: String, options: RHash) -> Result<Pool, E
 /// Whether ActiveRecord has fibers own its connections, so that they own native ones too.
 static FIBERS_OWN: AtomicBool = AtomicBool::new(false);
 
-fn present_owner() -> Owner {
-    owner(FIBERS_OWN.load(Ordering::Relaxed))
+fn present_owner(ruby: &Ruby) -> Owner {
+    owner(ruby, FIBERS_OWN.load(Ordering::Relaxed))
 }
 
 fn fibers_own(ruby: &Ruby, own: bool) -> Result<(), Error> {
@@ -123,28 +123,31 @@ fn fibers_own(ruby: &Ruby, own: bool) -> Result<(), Error> {
 /// The number of the present owner, and whether it is a fiber.
 fn present(ruby: &Ruby) -> Result<(u64, bool), Error> {
     guarded(ruby, || {
-        let owner = present_owner();
+        let owner = present_owner(ruby);
         Ok((owner.number, owner.is_fiber))
     })
 }
 
 /// Lends an idle connection, or the one that is held already, to the present thread: the number of its slot. Nil where
-/// none is idle, and for a fiber, whose end has to be watched for.
+/// it takes more: none is idle, this is a fiber, whose end has to be watched for, or a child that has no pool yet.
 fn lease(ruby: &Ruby, pool: &Pool) -> Result<Option<usize>, Error> {
-    let owner = present_owner();
+    let owner = present_owner(ruby);
     if owner.is_fiber {
         return Ok(None);
     }
-    guarded(ruby, || match pool.native(ruby)?.checkout(owner.number, false) {
-        Ok(Found::New(slot) | Found::Held(slot)) => Ok(Some(slot)),
-        Ok(Found::Nothing) => Ok(None),
-        Err(error) => Err(to_ruby(ruby, &error)),
+    guarded(ruby, || {
+        let Some(native) = pool.known() else { return Ok(None) };
+        match native.checkout(owner.number, false) {
+            Ok(Found::New(slot) | Found::Held(slot)) => Ok(Some(slot)),
+            Ok(Found::Nothing) => Ok(None),
+            Err(error) => Err(to_ruby(ruby, &error)),
+        }
     })
 }
 
 /// Takes back what the present owner has leased.
 fn give_back(ruby: &Ruby, pool: &Pool) -> Result<bool, Error> {
-    let owner = present_owner();
+    let owner = present_owner(ruby);
     guarded(ruby, || {
         Ok(pool.known().is_some_and(|native| native.release(owner.number, false)))
     })

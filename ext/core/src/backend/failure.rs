@@ -37,6 +37,8 @@ pub struct Failure {
     pub number: Option<i64>,
     /// PostgreSQL's severity, where it ends the session.
     pub fatal: bool,
+    /// Whether PostgreSQL has refused to begin, since a table has changed after the statement was prepared.
+    pub outdated: bool,
     /// Told by a library in this process, whose numbers are its own and say nothing of any server.
     pub local: bool,
 }
@@ -50,6 +52,7 @@ impl Failure {
             sqlstate: None,
             number: None,
             fatal: false,
+            outdated: false,
             local: false,
         }
     }
@@ -139,6 +142,7 @@ impl From<sqlx::Error> for Failure {
             if let Some(postgres) = answer.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
                 use sqlx::postgres::PgSeverity::{Fatal, Panic};
                 failure.fatal = matches!(postgres.severity(), Fatal | Panic);
+                failure.outdated = postgres.routine() == Some("RevalidateCachedQuery");
             } else if let Some(mysql) = answer.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
                 failure.number = Some(i64::from(mysql.number()));
             } else if answer.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {

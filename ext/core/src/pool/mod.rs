@@ -4,9 +4,12 @@
 mod options;
 mod slot;
 mod state;
+mod sync;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use options::Options;
 pub use slot::{Checkout, Lease, Numbers, Outcome, Refused, SlotId, Standing, Ticket};
-pub use state::State;
+pub use state::{LeaseCount, State};
+pub use waiting::{Waiting, Waker};

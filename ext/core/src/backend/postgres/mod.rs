@@ -17,8 +17,6 @@ use crate::Error;
 
 /// Statements that a session keeps prepared.
 const STATEMENTS: usize = 256;
-/// Among other things: "cached plan must not change result type".
-const OUTDATED: &str = "0A000";
 const TRANSACTION_FAILED: &str = "25P02";
 /// What a URL may say.
 const PARAMETERS: [&str; 18] = [
@@ -138,7 +136,8 @@ impl PgSession {
             return Err(Failure::new(Kind::Value, text));
         }
         let outdated = match self.once(sql, values.clone()).await {
-            Err(failure) if failure.sqlstate.as_deref() == Some(OUTDATED) => failure,
+            // Nothing of it was run.
+            Err(failure) if failure.outdated => failure,
             result => return result,
         };
         self.connection.clear_cached_statements().await?;

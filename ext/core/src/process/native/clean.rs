@@ -19,7 +19,7 @@ pub(super) const LIMIT: Duration = Duration::from_secs(1);
 
 impl NativePool {
     /// Rolls back what was left open, and lends the connection again once it has answered; else it is dropped.
-    pub(super) fn clean(&self, slot: SlotId, kept: Kept) {
+    pub(super) fn clean(&self, slot: SlotId, kept: Box<Kept>) {
         let (Some(pool), Ok(runtime)) = (self.this(), self.process.runtime()) else {
             drop(kept);
             lock(&self.inner).state.vacate(slot);
@@ -51,7 +51,7 @@ impl NativePool {
 }
 
 /// The connection with nothing open, as its server has said in time.
-pub(super) async fn cleaned(mut kept: Kept) -> Option<Kept> {
+pub(super) async fn cleaned(mut kept: Box<Kept>) -> Option<Box<Kept>> {
     let clean = timeout(LIMIT, roll_back(&mut kept)).await;
     (matches!(clean, Ok(Ok(()))) && !kept.is_dead()).then_some(kept)
 }

@@ -62,13 +62,13 @@ impl Kept {
         opened: Opened,
         asked_at: Instant,
         lifetime: Option<Duration>,
-    ) -> Self {
+    ) -> Box<Self> {
         let mark = Arc::new(Mark::default());
         let number = process.mirror(|mirror| mirror.enlist_native(pool, mark.clone()));
         let entry = Entry { process, number };
         let host = process.native_socket(number, opened.descriptor, asked_at);
         let now = Moment::now();
-        Kept {
+        Box::new(Kept {
             session: opened.session,
             host,
             opened_at: asked_at,
@@ -80,7 +80,7 @@ impl Kept {
             descriptor: opened.descriptor,
             mark,
             entry,
-        }
+        })
     }
 
     /// By what the account of all connections knows it.
@@ -123,14 +123,14 @@ impl Kept {
         self.transaction == Transaction::Failed && self.session.goes_on_without_transaction()
     }
 
-    pub(super) async fn close(self) -> Result<(), Failure> {
+    pub(super) async fn close(self: Box<Self>) -> Result<(), Failure> {
         // What hangs up now answers us, and means nothing.
         self.entry.process.dropped(self.entry.number);
         self.session.close().await
     }
 }
 
-impl Standing for Kept {
+impl Standing for Box<Kept> {
     fn is_condemned(&self) -> bool {
         self.mark.is_condemned()
     }

@@ -9,7 +9,6 @@ mod statement;
 mod tests;
 mod upkeep;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -22,16 +21,14 @@ use crate::error::{Error, Misuse, Step};
 use crate::lock::lock;
 use crate::observed::Description;
 use crate::owner::OwnerId;
-use crate::pool::{Checkout, Numbers, Options, Outcome, SlotId, State, Ticket};
+pub use crate::pool::Waker;
+use crate::pool::{Checkout, LeaseCount, Numbers, Options, Outcome, SlotId, State, Ticket, Waiting};
 use crate::socket;
 use crate::stats::Counter;
 use crate::watch::runtime::epolls;
 
 use connection::Kept;
 pub use statement::{Statement, Work};
-
-/// How whoever waits is woken.
-pub type Waker = Arc<dyn Fn() + Send + Sync>;
 
 /// A pool of connections that poolkeeper opens itself.
 pub struct NativePool {
@@ -41,26 +38,21 @@ pub struct NativePool {
     backend: Box<dyn Backend>,
     process: &'static Process,
     inner: Mutex<Inner>,
-    /// How many leases there are: a release looks no further where there is none.
-    leased: AtomicUsize,
-    released: AtomicU64,
+    /// A release looks no further where there is none.
+    leases: LeaseCount,
     this: Weak<NativePool>,
 }
 
 struct Inner {
-    state: State<Kept>,
-    waiting: FxHashMap<Ticket, Waiting>,
+    state: State<Box<Kept>>,
+    waiting: Waiting,
     /// Who wants to know when the statement under way on a slot is over.
     expecting: FxHashMap<SlotId, Vec<Waker>>,
     down: Option<Down>,
     /// Connections that were opened before are dropped instead of lent.
     generation: u64,
-}
-
-struct Waiting {
-    wake: Waker,
-    /// Why there will be none.
-    refused: Option<Error>,
+    /// How many leases were given back.
+    released: u64,
 }
 
 /// The server cannot be reached, and one prober tries.
@@ -102,21 +94,22 @@ impl Process {
             replica: false,
         };
         self.mirror(|mirror| mirror.pool(number, description));
+        let state = State::new(options.size);
         let pool = Arc::new_cyclic(|this| NativePool {
             number,
             name: options.name.clone(),
+            leases: state.lease_count(),
             inner: Mutex::new(Inner {
-                state: State::new(options.size),
-                waiting: FxHashMap::default(),
+                state,
+                waiting: Waiting::default(),
                 expecting: FxHashMap::default(),
                 down: None,
                 generation: 0,
+                released: 0,
             }),
             options: Mutex::new(options),
             backend,
             process: self,
-            leased: AtomicUsize::new(0),
-            released: AtomicU64::new(0),
             this: this.clone(),
         });
         lock(&self.natives).insert(number, Arc::downgrade(&pool));
@@ -151,7 +144,7 @@ impl NativePool {
 
     /// How many leases were given back.
     pub fn released(&self) -> u64 {
-        self.released.load(Ordering::Relaxed)
+        lock(&self.inner).released
     }
 
     /// How many connections are in which state.
@@ -182,14 +175,9 @@ impl NativePool {
         }
         let dead = inner.state.take_dead();
         drop(inner);
-        if !dead.is_empty() {
-            self.part_with(dead);
-        }
+        self.part_with(dead);
         match found {
-            Checkout::Leased(slot) => {
-                self.leased.fetch_add(1, Ordering::Relaxed);
-                Ok(Found::New(slot))
-            }
+            Checkout::Leased(slot) => Ok(Found::New(slot)),
             Checkout::Again(slot) => Ok(Found::Held(slot)),
             Checkout::NoneIdle => Ok(Found::Nothing),
             Checkout::Closed => Err(self.closed()),
@@ -197,13 +185,13 @@ impl NativePool {
     }
 
     /// Puts an owner into the queue, and sees to it that there will be a connection. `wake` is called when
-    /// [`NativePool::answer`] has one.
+    /// [`NativePool::answer`] has one, which is to be asked before the first wait: one may have come back by now.
     ///
     /// # Errors
     ///
     /// [`Error::HostDown`] at once while the server cannot be reached.
     pub fn wait(&self, owner: OwnerId, wake: Waker) -> Result<Ticket, Error> {
-        let (ticket, slot) = {
+        let (ticket, slot, dead) = {
             let mut inner = lock(&self.inner);
             if inner.state.is_closed() {
                 return Err(self.closed());
@@ -211,10 +199,12 @@ impl NativePool {
             if let Some(down) = &inner.down {
                 return Err(self.host_down(down.cause.clone()));
             }
-            let ticket = inner.state.wait(owner).ok_or_else(|| self.not_held(Misuse::Waiting))?;
-            inner.waiting.insert(ticket, Waiting { wake, refused: None });
-            (ticket, inner.state.open_one())
+            let ticket = inner.state.wait(owner, Moment::now());
+            let ticket = ticket.ok_or_else(|| self.not_held(Misuse::Waiting))?;
+            inner.waiting.enter(ticket, wake);
+            (ticket, inner.state.open_one(), inner.state.take_dead())
         };
+        self.part_with(dead);
         if let Some(slot) = slot {
             self.open(slot);
         }
@@ -225,21 +215,23 @@ impl NativePool {
     pub fn answer(&self, owner: OwnerId, ticket: Ticket) -> Option<Result<SlotId, Error>> {
         let mut inner = lock(&self.inner);
         if let Some(slot) = inner.state.handed(owner, ticket) {
-            inner.waiting.remove(&ticket);
+            inner.waiting.leave(ticket);
             return Some(Ok(slot));
         }
-        let refused = inner.waiting.get_mut(&ticket)?.refused.take()?;
-        inner.waiting.remove(&ticket);
-        Some(Err(refused))
+        if inner.state.waits(ticket) {
+            return None;
+        }
+        // Neither refused nor in the queue: it was given one, and its lease has ended before it looked.
+        let refused = inner.waiting.refusal(ticket);
+        inner.waiting.leave(ticket);
+        Some(Err(refused.unwrap_or_else(|| self.not_held(Misuse::Gone))))
     }
 
     /// A waiter gives up: interrupted, or out of time. What it has been given meanwhile goes back.
     pub fn give_up(&self, owner: OwnerId, ticket: Ticket) {
         let outcome = {
             let mut inner = lock(&self.inner);
-            inner.waiting.remove(&ticket);
-            let held = inner.state.handed(owner, ticket).is_some();
-            self.leased.fetch_sub(usize::from(held), Ordering::Relaxed);
+            inner.waiting.leave(ticket);
             inner.state.give_up(owner, ticket, Moment::now())
         };
         self.follow(outcome);
@@ -256,7 +248,7 @@ impl NativePool {
     ///
     /// What a block has is left to it, unless the block itself asks.
     pub fn release(&self, owner: OwnerId, by_block: bool) -> bool {
-        if self.leased.load(Ordering::Relaxed) == 0 {
+        if self.leases.is_zero() {
             return false;
         }
         let (evidence, outcome) = {
@@ -273,10 +265,9 @@ impl NativePool {
                 .any_incident()
                 .then(|| self.evidence_of(lease))
                 .flatten();
+            inner.released += 1;
             (evidence, inner.state.release(owner, Moment::now()))
         };
-        self.leased.fetch_sub(1, Ordering::Relaxed);
-        self.released.fetch_add(1, Ordering::Relaxed);
         if let Some((host, opened_at, since)) = evidence {
             self.process
                 .works(&host, Some(self.number), Some(opened_at), since, Instant::now());
@@ -321,12 +312,12 @@ impl NativePool {
 
     /// Closes the pool for good: idle connections go now, leased ones when they come back, and whoever waits is told.
     pub fn close(&self) {
-        let idle = {
+        let (idle, wakers) = {
             let mut inner = lock(&self.inner);
             let (idle, tickets) = inner.state.close();
-            self.refuse(&mut inner, &tickets, &self.closed());
-            idle
+            (idle, inner.waiting.refuse(&tickets, &self.closed()))
         };
+        wakers.into_iter().for_each(|wake| wake());
         self.say_goodbye(idle);
     }
 
@@ -382,7 +373,7 @@ impl NativePool {
     }
 
     /// Does what a step has asked for.
-    fn follow(&self, outcome: Outcome<Kept>) {
+    fn follow(&self, outcome: Outcome<Box<Kept>>) {
         match outcome {
             Outcome::Done => {}
             Outcome::Handed(ticket) => self.wake(ticket),
@@ -404,27 +395,14 @@ impl NativePool {
     }
 
     fn wake(&self, ticket: Ticket) {
-        self.leased.fetch_add(1, Ordering::Relaxed);
-        let wake = lock(&self.inner)
-            .waiting
-            .get(&ticket)
-            .map(|waiting| waiting.wake.clone());
+        let wake = lock(&self.inner).waiting.waker(ticket);
         if let Some(wake) = wake {
             wake();
         }
     }
 
-    fn refuse(&self, inner: &mut Inner, tickets: &[Ticket], error: &Error) {
-        for ticket in tickets {
-            if let Some(waiting) = inner.waiting.get_mut(ticket) {
-                waiting.refused = Some(error.clone());
-                (waiting.wake)();
-            }
-        }
-    }
-
     /// Closes connections without a word, in the background: the server has gone, or is not to be waited for.
-    fn part_with(&self, kept: Vec<Kept>) {
+    fn part_with(&self, kept: Vec<Box<Kept>>) {
         if kept.is_empty() {
             return;
         }
@@ -433,7 +411,7 @@ impl NativePool {
         }
     }
 
-    fn say_goodbye(&self, kept: Vec<Kept>) {
+    fn say_goodbye(&self, kept: Vec<Box<Kept>>) {
         const LIMIT: Duration = Duration::from_secs(1);
         if let Ok(runtime) = self.process.runtime() {
             for kept in kept {
@@ -469,7 +447,7 @@ impl NativePool {
         }
     }
 
-    fn evidence_of(&self, lease: &crate::pool::Lease<Kept>) -> Option<(Arc<str>, Instant, Instant)> {
+    fn evidence_of(&self, lease: &crate::pool::Lease<Box<Kept>>) -> Option<(Arc<str>, Instant, Instant)> {
         let kept = lease.connection()?;
         let since = Instant::now().checked_sub(lease.since.elapsed())?;
         (lease.used && !kept.is_dead()).then(|| (kept.host.clone(), kept.opened_at, since))

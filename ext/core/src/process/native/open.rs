@@ -65,10 +65,13 @@ impl NativePool {
                 runtime.spawn(async move { pool.open_in(slot).await });
             }
             Err(error) => {
-                let mut inner = lock(&self.inner);
-                inner.state.vacate(slot);
-                let tickets = inner.state.dismiss();
-                self.refuse(&mut inner, &tickets, &error);
+                let wakers = {
+                    let mut inner = lock(&self.inner);
+                    inner.state.vacate(slot);
+                    let tickets = inner.state.dismiss();
+                    inner.waiting.refuse(&tickets, &error)
+                };
+                wakers.into_iter().for_each(|wake| wake());
             }
         }
     }
@@ -91,7 +94,7 @@ impl NativePool {
     }
 
     /// One attempt, within its limit.
-    pub(super) async fn connect(&self) -> Result<Kept, Failure> {
+    pub(super) async fn connect(&self) -> Result<Box<Kept>, Failure> {
         let options = self.options();
         let asked_at = Instant::now();
         let generation = lock(&self.inner).generation;
@@ -110,7 +113,7 @@ impl NativePool {
         Ok(kept)
     }
 
-    fn opened(&self, slot: SlotId, kept: Kept) {
+    fn opened(&self, slot: SlotId, kept: Box<Kept>) {
         let outcome = {
             let mut inner = lock(&self.inner);
             inner.down = None;
@@ -126,7 +129,7 @@ impl NativePool {
         if fault == Some(Fault::Unreachable) {
             self.process.incident(self.number, Fault::Unreachable, Instant::now());
         }
-        let probe = {
+        let (first, wakers) = {
             let mut inner = lock(&self.inner);
             // The server has all the connections that it takes: one of those will come back.
             let others = inner.state.numbers();
@@ -134,13 +137,14 @@ impl NativePool {
                 return Waiters::Stay;
             }
             let tickets = inner.state.dismiss();
-            self.refuse(&mut inner, &tickets, &error);
+            let wakers = inner.waiting.refuse(&tickets, &error);
             let down = fault == Some(Fault::Unreachable) && !inner.state.is_closed();
             let first = down && inner.down.is_none();
             inner.down = down.then(|| Down { cause: failure.clone() });
-            first
+            (first, wakers)
         };
-        if let (true, Some(pool), Ok(runtime)) = (probe, self.this(), self.process.runtime()) {
+        wakers.into_iter().for_each(|wake| wake());
+        if let (true, Some(pool), Ok(runtime)) = (first, self.this(), self.process.runtime()) {
             let pool = Arc::downgrade(&pool);
             runtime.spawn(async move {
                 let mut pause = FIRST_PAUSE;

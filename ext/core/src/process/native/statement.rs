@@ -78,7 +78,7 @@ struct Telling {
 
 impl Telling {
     /// The connection goes back before the owner is told, so that its next statement finds it.
-    fn tell(mut self, kept: Option<Kept>, result: Result<Rows, Error>) {
+    fn tell(mut self, kept: Option<Box<Kept>>, result: Result<Rows, Error>) {
         self.told = true;
         self.pool.bring_back(self.slot, self.ticket, kept);
         self.work.finish(result);
@@ -137,7 +137,7 @@ impl NativePool {
         busy
     }
 
-    fn bring_back(&self, slot: SlotId, ticket: Ticket, kept: Option<Kept>) {
+    fn bring_back(&self, slot: SlotId, ticket: Ticket, kept: Option<Box<Kept>>) {
         let (outcome, expecting) = {
             let mut inner = lock(&self.inner);
             let outcome = match kept {
@@ -182,7 +182,7 @@ impl NativePool {
 
     /// Makes sure that a connection lives which is about to be used for the first time in its lease: nothing has been
     /// sent yet, so another may take its place.
-    async fn fit_for_use(&self, mut kept: Kept) -> Result<Kept, Error> {
+    async fn fit_for_use(&self, mut kept: Box<Kept>) -> Result<Box<Kept>, Error> {
         let idle = kept.answered_at.elapsed();
         if !kept.is_dead() && idle <= self.options().check_idle_after {
             return Ok(kept);
@@ -200,7 +200,7 @@ impl NativePool {
     }
 }
 
-async fn run(telling: Telling, kept: Kept, used: bool, statement: Statement) {
+async fn run(telling: Telling, kept: Box<Kept>, used: bool, statement: Statement) {
     let pool = telling.pool.clone();
     trip::here("statement");
     let mut kept = match used {

@@ -1,0 +1,48 @@
+//! The queue of those who wait, first come, first served.
+
+use std::collections::VecDeque;
+
+use super::super::slot::Ticket;
+use crate::owner::OwnerId;
+
+#[derive(Debug)]
+pub(super) struct Waiter {
+    pub(super) ticket: Ticket,
+    pub(super) owner: OwnerId,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Waiters(VecDeque<Waiter>);
+
+impl Waiters {
+    pub(super) fn push(&mut self, waiter: Waiter) {
+        self.0.push_back(waiter);
+    }
+
+    /// Takes out the oldest.
+    pub(super) fn next(&mut self) -> Option<Waiter> {
+        self.0.pop_front()
+    }
+
+    /// Takes out one that waits no longer.
+    pub(super) fn leave(&mut self, ticket: Ticket) {
+        self.0.retain(|waiter| waiter.ticket != ticket);
+    }
+
+    /// Takes out all, oldest first.
+    pub(super) fn drain(&mut self) -> Vec<Ticket> {
+        self.0.drain(..).map(|waiter| waiter.ticket).collect()
+    }
+
+    pub(super) fn has(&self, ticket: Ticket) -> bool {
+        self.0.iter().any(|waiter| waiter.ticket == ticket)
+    }
+
+    pub(super) fn has_owner(&self, owner: OwnerId) -> bool {
+        self.0.iter().any(|waiter| waiter.owner == owner)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
