@@ -23,6 +23,7 @@ module Poolkeeper
       # It is closed for good.
       def remove(pool)
         @mutex.synchronize { @all = @all.reject { |other| other.equal?(pool) }.freeze }
+        Mirror._forget_pool(pool.number)
       end
 
       # @return [Array<Pool>] those that are not closed

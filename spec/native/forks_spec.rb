@@ -50,32 +50,23 @@ RSpec.describe "A fork with native pools", :native, :once, :forks, :scripts, onl
   it "lets the server see the parent's end, though a child lives on" do
     said = answers(<<~RUBY, "require 'poolkeeper'")
       pool = Poolkeeper::Pool.new(#{server.url.dump}, size: 2, application_name: "a spec")
+      reader, writer = IO.pipe
       parent = fork do
         pool.with { |db| db.query("SELECT 1") }
-        fork do
+        child = fork do
           [$stdout, $stderr].each { |stream| stream.reopen(File::NULL) }
           sleep(60)
         end
+        writer.puts(child)
         exit!(0)
       end
       Process.wait(parent)
-      say(done: true)
+      say(child: reader.gets.to_i)
     RUBY
-    expect(said[:done]).to be(true)
+    expect(Process.kill(0, said[:child])).to eq(1)
     await_sessions(0)
   ensure
-    # The grandchild is nobody's: it is ended by the number that it was told under.
-    orphans.each { |pid| Process.kill("KILL", pid) }
-  end
-
-  # Sleeping children of the script, which init has taken over.
-  def orphans
-    Dir.children("/proc").grep(/\A\d+\z/).map(&:to_i).select do |pid|
-      status = File.read("/proc/#{pid}/stat").split
-      status[3] == "1" && File.read("/proc/#{pid}/cmdline").start_with?("#{RbConfig.ruby}\0-")
-    rescue SystemCallError
-      false
-    end
+    Process.kill("KILL", said[:child]) if said
   end
 
   it "closes idle connections of a supervisor before it forks" do

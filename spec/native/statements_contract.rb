@@ -259,7 +259,9 @@ RSpec.shared_examples "statements of a native pool" do |kind|
       interrupted.raise(IOError, "enough")
       expect(interrupted.value).to eq("enough")
       at_rest
-      Support.wait_until(message: "nothing is leased or being cleaned") { pool.stats.values_at(:leased, :away) == [0, 0] }
+      Support.wait_until(message: "nothing is leased or being cleaned") do
+        pool.stats.values_at(:leased, :away) == [0, 0]
+      end
       pool.with { |db| add(db, 2) }
       expect(ids).to eq([2])
       expect(database.sessions.size).to eq(before.size)
