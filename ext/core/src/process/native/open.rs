@@ -17,6 +17,15 @@ use crate::pool::SlotId;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// What the slot of a failed connect is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Whoever comes now may try; those who waited have been told.
+    TryAtOnce,
+    /// Those who wait get what others give back: at once the server would refuse again.
+    WaitForOurs,
+}
+
 /// Gives a slot back, whatever becomes of the task that has it.
 pub(super) struct Holding {
     pool: Arc<NativePool>,
@@ -31,6 +40,13 @@ impl Holding {
     /// The slot is somebody else's from now on.
     pub(super) fn leave(mut self) {
         self.slot = None;
+    }
+
+    /// Gives the slot back, and has nobody try again at once.
+    fn stand_back(mut self) {
+        if let Some(slot) = self.slot.take() {
+            lock(&self.pool.inner).state.vacate(slot);
+        }
     }
 }
 
@@ -74,8 +90,10 @@ impl NativePool {
             }
             Err(failure) => {
                 // Told first: whoever is refilled with the slot is to find the server down already.
-                self.connect_failed(&failure);
-                drop(holding);
+                match self.connect_failed(&failure) {
+                    Next::TryAtOnce => drop(holding),
+                    Next::WaitForOurs => holding.stand_back(),
+                }
             }
         }
     }
@@ -110,7 +128,7 @@ impl NativePool {
     }
 
     /// Tells whoever waits, and begins to probe where the server cannot be reached.
-    pub(super) fn connect_failed(&self, failure: &Failure) {
+    pub(super) fn connect_failed(&self, failure: &Failure) -> Next {
         let fault = failure.fault_of_connect();
         let error = self.connect_error(failure, fault);
         if fault == Some(Fault::Unreachable) {
@@ -118,10 +136,10 @@ impl NativePool {
         }
         let (first, wakers) = {
             let mut inner = lock(&self.inner);
-            // The server has all the connections that it takes: one of those will come back.
+            // The server has all the connections that it takes: one of those will come back, and upkeep tries again.
             let others = inner.state.numbers();
             if fault == Some(Fault::Overloaded) && others.leased + others.away > 0 {
-                return;
+                return Next::WaitForOurs;
             }
             let tickets = inner.state.dismiss();
             let wakers = inner.waiting.refuse(&tickets, &error);
@@ -146,6 +164,7 @@ impl NativePool {
                 }
             });
         }
+        Next::TryAtOnce
     }
 
     /// Tries whether the server can be reached again. Returns whether it is still down.

@@ -58,7 +58,7 @@ impl NativePool {
         self.say_goodbye(gone);
     }
 
-    /// Opens what is missing to `min`.
+    /// Opens what is missing to `min`, and for those who wait since the server had no connection to give.
     fn fill(&self) {
         let options = self.options();
         let slots: Vec<_> = {
@@ -68,7 +68,9 @@ impl NativePool {
             }
             let numbers = inner.state.numbers();
             let there = numbers.idle + numbers.leased + numbers.opening + numbers.away;
-            (there..options.min).map_while(|_| inner.state.open_spare()).collect()
+            let mut slots: Vec<_> = (there..options.min).map_while(|_| inner.state.open_spare()).collect();
+            slots.extend(std::iter::from_fn(|| inner.state.open_one()));
+            slots
         };
         slots.into_iter().for_each(|slot| self.open(slot));
     }
