@@ -65,7 +65,7 @@ pub enum Error {
         /// What was being done.
         doing: &'static str,
         /// What went wrong.
-        cause: Failure,
+        cause: Box<Failure>,
         /// What to do.
         remedy: &'static str,
     },

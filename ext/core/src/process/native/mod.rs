@@ -52,6 +52,15 @@ struct Inner {
     generation: u64,
 }
 
+impl Inner {
+    /// Condemns a connection that was away, opening or in a statement when the pool was told to replace all it has.
+    fn meet(&self, kept: &Kept) {
+        if kept.generation != self.generation {
+            kept.condemn();
+        }
+    }
+}
+
 /// The server cannot be reached, and one prober tries.
 struct Down {
     cause: Failure,

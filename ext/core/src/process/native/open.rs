@@ -111,10 +111,8 @@ impl NativePool {
             }
         };
         let lifetime = options.max_lifetime.map(|time| time - time.mul_f64(chance() / 40.0));
-        let kept = Kept::new(self.process, self.number, opened, asked_at, lifetime);
-        if lock(&self.inner).generation != generation {
-            kept.condemn();
-        }
+        let mut kept = Kept::new(self.process, self.number, opened, asked_at, lifetime);
+        kept.generation = generation;
         Ok(kept)
     }
 
@@ -122,6 +120,7 @@ impl NativePool {
         let outcome = {
             let mut inner = lock(&self.inner);
             inner.down = None;
+            inner.meet(&kept);
             inner.state.opened(slot, kept, Moment::now())
         };
         self.follow(outcome);
@@ -204,7 +203,7 @@ impl NativePool {
             host: self.backend.address().to_string(),
             doing: "cannot connect to",
             remedy: remedy(failure),
-            cause: failure.clone(),
+            cause: Box::new(failure.clone()),
         }
     }
 }

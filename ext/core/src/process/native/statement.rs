@@ -138,7 +138,10 @@ impl NativePool {
         let (outcome, expecting) = {
             let mut inner = lock(&self.inner);
             let outcome = match kept {
-                Some(kept) => inner.state.bring_back(slot, ticket, kept),
+                Some(kept) => {
+                    inner.meet(&kept);
+                    inner.state.bring_back(slot, ticket, kept)
+                }
                 None => inner.state.broke(slot, ticket),
             };
             (outcome, inner.expecting.remove(&slot).unwrap_or_default())
@@ -152,7 +155,7 @@ impl NativePool {
             pool: self.name.clone(),
             host: self.backend.address().to_string(),
             doing: "lost the connection to",
-            cause: cause.clone(),
+            cause: Box::new(cause.clone()),
             remedy: "; what was sent may have been done or not",
         }
     }

@@ -92,8 +92,7 @@ impl NativePool {
             if matches!(timeout(CHECK, kept.session.ping()).await, Ok(Ok(()))) {
                 kept.answered_at = Moment::now();
                 holding.leave();
-                let outcome = lock(&self.inner).state.cleaned(slot, kept, Moment::now());
-                self.follow(outcome);
+                self.back(slot, kept);
             }
         }
     }
