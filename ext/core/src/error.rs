@@ -52,7 +52,7 @@ pub enum Error {
         /// The configured address.
         host: String,
         /// What the last attempt said.
-        cause: Failure,
+        cause: Box<Failure>,
     },
 
     /// A connection could not be had, or broke.
@@ -78,7 +78,7 @@ pub enum Error {
         /// The server.
         host: String,
         /// What it said.
-        cause: Failure,
+        cause: Box<Failure>,
     },
 
     /// The server, or the driver, has refused a statement.
@@ -87,7 +87,7 @@ pub enum Error {
         /// The pool.
         pool: String,
         /// What it said.
-        cause: Failure,
+        cause: Box<Failure>,
     },
 
     /// A connection was used by somebody who does not hold it.

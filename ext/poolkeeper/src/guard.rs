@@ -60,7 +60,7 @@ fn exception(ruby: &Ruby, error: &CoreError) -> Result<Error, Error> {
         CoreError::Timeout { pool, .. } => ("TimeoutError", Some(pool), None),
         CoreError::Closed { pool } => ("PoolClosedError", Some(pool), None),
         CoreError::HostDown { pool, cause, .. } => ("HostDownError", Some(pool), Some(cause)),
-        CoreError::Connection { pool, cause, .. } => ("ConnectionError", Some(pool), Some(&**cause)),
+        CoreError::Connection { pool, cause, .. } => ("ConnectionError", Some(pool), Some(cause)),
         CoreError::ReadOnly { pool, cause, .. } => ("ReadOnlyError", Some(pool), Some(cause)),
         CoreError::Query { pool, cause } => ("QueryError", Some(pool), Some(cause)),
         CoreError::NotHeld { pool, .. } => ("NotHeldError", Some(pool), None),

@@ -416,7 +416,7 @@ impl NativePool {
         Error::HostDown {
             pool: self.name.clone(),
             host: self.backend.address().to_string(),
-            cause,
+            cause: Box::new(cause),
         }
     }
 

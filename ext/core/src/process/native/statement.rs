@@ -170,12 +170,12 @@ impl NativePool {
             Some(Fault::Demoted) => Error::ReadOnly {
                 pool: self.name.clone(),
                 host: kept.host.to_string(),
-                cause: failure.clone(),
+                cause: Box::new(failure.clone()),
             },
             _ if failure.ends_session() => self.broken(failure),
             _ => Error::Query {
                 pool: self.name.clone(),
-                cause: failure.clone(),
+                cause: Box::new(failure.clone()),
             },
         }
     }
