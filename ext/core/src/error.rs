@@ -53,7 +53,7 @@ pub enum Error {
         /// The configured address.
         host: String,
         /// What the last attempt said.
-        cause: Failure,
+        cause: Box<Failure>,
     },
 
     /// A connection could not be had, or broke.
@@ -66,7 +66,7 @@ pub enum Error {
         /// What was being done.
         doing: &'static str,
         /// What went wrong.
-        cause: Failure,
+        cause: Box<Failure>,
         /// What to do.
         remedy: &'static str,
     },
@@ -79,7 +79,7 @@ pub enum Error {
         /// The server.
         host: String,
         /// What it said.
-        cause: Failure,
+        cause: Box<Failure>,
     },
 
     /// The server, or the driver, has refused a statement.
@@ -88,7 +88,7 @@ pub enum Error {
         /// The pool.
         pool: String,
         /// What it said.
-        cause: Failure,
+        cause: Box<Failure>,
     },
 
     /// A connection was used by somebody who does not hold it.

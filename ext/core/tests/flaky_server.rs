@@ -6,6 +6,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use poolkeeper_core::clock::Moment;
 use poolkeeper_core::pool::Options;
 use poolkeeper_core::process::Statement;
 use poolkeeper_core::Error;
@@ -88,7 +89,9 @@ fn a_statement_whose_answer_breaks_off_fails_and_its_slot_is_free_after_the_rele
 fn an_idle_connection_whose_server_hangs_up_is_gone_before_anybody_asks() {
     let server = Server::new(Manner::Well);
     let pool = pool(106, &server.url(), options(3));
-    (1..=3).for_each(|owner| drop(take(&pool, owner).unwrap()));
+    for owner in 1..=3 {
+        take(&pool, owner).unwrap();
+    }
     (1..=3).for_each(|owner| assert!(pool.release(owner)));
     assert_eq!(at_rest(&pool).idle, 3);
     server.hang_up();
@@ -114,8 +117,8 @@ fn a_server_that_stalls_at_a_ping_has_its_connection_replaced_before_the_first_s
     assert!(pool.release(1));
     server.behave(Manner::StallsPings);
     let slot = take(&pool, 2).unwrap();
-    // The clock of `idle` ticks every few milliseconds.
-    std::thread::sleep(Duration::from_millis(20));
+    let taken_at = Moment::now();
+    until("the pool's clock has ticked", || Moment::now() > taken_at);
     run(&pool, slot, 2, Statement::Begin).unwrap();
     assert_eq!(server.accepted(), 2);
     assert_eq!(server.said().iter().filter(|said| *said == "BEGIN").count(), 1);

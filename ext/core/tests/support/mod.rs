@@ -3,12 +3,12 @@
 
 pub mod server;
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{channel, RecvTimeoutError, Sender};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use poolkeeper_core::pool::{Numbers, Options, SlotId};
-use poolkeeper_core::process::{self, Found, NativePool, Statement};
+use poolkeeper_core::process::{self, Found, NativePool, Statement, Waker};
 use poolkeeper_core::sql::Rows;
 use poolkeeper_core::Error;
 
@@ -52,7 +52,7 @@ pub fn take_within(pool: &NativePool, owner: u64, limit: Duration) -> Result<Opt
         Found::Nothing => {}
     }
     let (wake, woken) = channel();
-    let ticket = pool.wait(owner, Arc::new(move || drop(wake.send(()))))?;
+    let ticket = pool.wait(owner, bell(wake))?;
     let deadline = Instant::now() + limit;
     loop {
         if let Some(answer) = pool.answer(owner, ticket) {
@@ -75,9 +75,31 @@ pub fn take(pool: &NativePool, owner: u64) -> Result<SlotId, Error> {
 
 pub fn run(pool: &NativePool, slot: SlotId, owner: u64, statement: Statement) -> Result<Rows, Error> {
     let (wake, woken) = channel();
-    let work = pool.start(slot, owner, statement, Arc::new(move || drop(wake.send(()))))?;
+    let work = pool.start(slot, owner, statement, bell(wake))?;
     woken.recv_timeout(LONG).expect("an end of the statement");
     work.result().expect("a result")
+}
+
+/// Wakes whoever receives, who may be gone.
+pub fn bell(wake: Sender<()>) -> Waker {
+    Arc::new(move || {
+        let _ = wake.send(());
+    })
+}
+
+/// Runs what would never end if two waited for each other.
+pub fn bounded(body: impl FnOnce() + Send + 'static) {
+    let (done, ended) = channel();
+    let running = std::thread::spawn(move || {
+        body();
+        let _ = done.send(());
+    });
+    let ended = ended.recv_timeout(LONG * 3);
+    assert!(
+        !matches!(ended, Err(RecvTimeoutError::Timeout)),
+        "it has locked itself up"
+    );
+    running.join().unwrap();
 }
 
 /// Everything is back: nothing leased, opening, being cleaned or waiting.

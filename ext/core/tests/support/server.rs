@@ -17,6 +17,8 @@ pub enum Manner {
     StallsQueries,
     /// Answers nothing to a Sync, which is a ping; queries go well.
     StallsPings,
+    /// Answers a BEGIN with nothing until it is cancelled, or the manner is another.
+    StallsBegin,
     /// Closes in the middle of the start.
     ClosesStart,
     /// Closes in the middle of an answer.
@@ -33,6 +35,7 @@ struct Shared {
     manner: Mutex<Manner>,
     changed: Condvar,
     closing: AtomicBool,
+    cancelled: AtomicBool,
     accepted: AtomicUsize,
     said: Mutex<Vec<String>>,
     sockets: Mutex<Vec<TcpStream>>,
@@ -52,6 +55,7 @@ impl Server {
             manner: Mutex::new(manner),
             changed: Condvar::new(),
             closing: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
             accepted: AtomicUsize::new(0),
             said: Mutex::default(),
             sockets: Mutex::default(),
@@ -186,6 +190,16 @@ impl Shared {
                 Manner::ClosesAnswer => return socket.write_all(b"C\0\0").and(Err(std::io::ErrorKind::Other.into())),
                 Manner::RubbishAnswer => return socket.write_all(b"\x7f\xff\xff\xff\xff rubbish\0\0\0\0"),
                 _ => {}
+            }
+        }
+        if sql.starts_with("SELECT pg_cancel_backend") {
+            self.cancelled.store(true, Ordering::SeqCst);
+            self.changed.notify_all();
+        } else if sql == "BEGIN" {
+            let cancelled = || self.cancelled.load(Ordering::SeqCst);
+            self.wait_while(|manner| manner == Manner::StallsBegin && !cancelled());
+            if self.cancelled.swap(false, Ordering::SeqCst) {
+                return socket.write_all(&[error("ERROR", "57014"), ready(*transaction)].concat());
             }
         }
         let mut answer = Vec::new();

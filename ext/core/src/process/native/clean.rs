@@ -32,10 +32,19 @@ impl NativePool {
             let holding = Holding::new(pool.clone(), slot);
             if let Some(kept) = cleaned(kept).await {
                 holding.leave();
-                let outcome = lock(&pool.inner).state.cleaned(slot, kept, Moment::now());
-                pool.follow(outcome);
+                pool.back(slot, kept);
             }
         });
+    }
+
+    /// A connection that was away is as good as new.
+    pub(super) fn back(&self, slot: SlotId, kept: Kept) {
+        let outcome = {
+            let mut inner = lock(&self.inner);
+            inner.meet(&kept);
+            inner.state.cleaned(slot, kept, Moment::now())
+        };
+        self.follow(outcome);
     }
 
     fn left_open(&self) {

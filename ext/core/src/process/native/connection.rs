@@ -18,6 +18,8 @@ pub(super) struct Kept {
     pub(super) host: Arc<str>,
     pub(super) opened_at: Instant,
     pub(super) retires_at: Option<Moment>,
+    /// The pool's generation when its connect began.
+    pub(super) generation: u64,
     /// When the server last answered.
     pub(super) answered_at: Moment,
     /// Whether a transaction is open, as far as statements tell.
@@ -74,6 +76,7 @@ impl Kept {
             opened_at: asked_at,
             retires_at: lifetime.map(|time| now + time),
             answered_at: now,
+            generation: 0,
             transaction: Transaction::None,
             depth: 0,
             interrupted: false,

@@ -55,6 +55,15 @@ struct Inner {
     released: u64,
 }
 
+impl Inner {
+    /// Condemns a connection that was away, opening or in a statement when the pool was told to replace all it has.
+    fn meet(&self, kept: &Kept) {
+        if kept.generation != self.generation {
+            kept.condemn();
+        }
+    }
+}
+
 /// The server cannot be reached, and one prober tries.
 struct Down {
     cause: Failure,
@@ -443,7 +452,7 @@ impl NativePool {
         Error::HostDown {
             pool: self.name.clone(),
             host: self.backend.address().to_string(),
-            cause,
+            cause: Box::new(cause),
         }
     }
 

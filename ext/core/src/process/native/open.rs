@@ -16,16 +16,14 @@ use crate::pool::SlotId;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// How long a server that takes no more connections is left in peace.
-const CROWDED: Duration = Duration::from_millis(250);
 
-/// What has become of whoever waits, after a connect has failed.
-#[derive(PartialEq, Eq)]
-pub(super) enum Waiters {
-    /// They know why there is none.
-    Told,
-    /// They wait for one that comes back.
-    Stay,
+/// What the slot of a failed connect is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Whoever comes now may try; those who waited have been told.
+    TryAtOnce,
+    /// Those who wait get what others give back: at once the server would refuse again.
+    WaitForOurs,
 }
 
 /// Gives a slot back, whatever becomes of the task that has it.
@@ -42,6 +40,13 @@ impl Holding {
     /// The slot is somebody else's from now on.
     pub(super) fn leave(mut self) {
         self.slot = None;
+    }
+
+    /// Gives the slot back, and has nobody try again at once.
+    fn stand_back(mut self) {
+        if let Some(slot) = self.slot.take() {
+            lock(&self.pool.inner).state.vacate(slot);
+        }
     }
 }
 
@@ -85,16 +90,16 @@ impl NativePool {
             }
             Err(failure) => {
                 // Told first: whoever is refilled with the slot is to find the server down already.
-                if self.connect_failed(&failure) == Waiters::Stay {
-                    sleep(CROWDED).await;
+                match self.connect_failed(&failure) {
+                    Next::TryAtOnce => drop(holding),
+                    Next::WaitForOurs => holding.stand_back(),
                 }
-                drop(holding);
             }
         }
     }
 
     /// One attempt, within its limit.
-    pub(super) async fn connect(&self) -> Result<Box<Kept>, Failure> {
+    pub(super) async fn connect(&self) -> Result<Kept, Failure> {
         let options = self.options();
         let asked_at = Instant::now();
         let generation = lock(&self.inner).generation;
@@ -106,24 +111,23 @@ impl NativePool {
             }
         };
         let lifetime = options.max_lifetime.map(|time| time - time.mul_f64(chance() / 40.0));
-        let kept = Kept::new(self.process, self.number, opened, asked_at, lifetime);
-        if lock(&self.inner).generation != generation {
-            kept.condemn();
-        }
+        let mut kept = Kept::new(self.process, self.number, opened, asked_at, lifetime);
+        kept.generation = generation;
         Ok(kept)
     }
 
-    fn opened(&self, slot: SlotId, kept: Box<Kept>) {
+    fn opened(&self, slot: SlotId, kept: Kept) {
         let outcome = {
             let mut inner = lock(&self.inner);
             inner.down = None;
+            inner.meet(&kept);
             inner.state.opened(slot, kept, Moment::now())
         };
         self.follow(outcome);
     }
 
     /// Tells whoever waits, and begins to probe where the server cannot be reached.
-    pub(super) fn connect_failed(&self, failure: &Failure) -> Waiters {
+    pub(super) fn connect_failed(&self, failure: &Failure) -> Next {
         let fault = failure.fault_of_connect();
         let error = self.connect_error(failure, fault);
         if fault == Some(Fault::Unreachable) {
@@ -131,10 +135,10 @@ impl NativePool {
         }
         let (first, wakers) = {
             let mut inner = lock(&self.inner);
-            // The server has all the connections that it takes: one of those will come back.
+            // The server has all the connections that it takes: one of those will come back, and upkeep tries again.
             let others = inner.state.numbers();
             if fault == Some(Fault::Overloaded) && others.leased + others.away > 0 {
-                return Waiters::Stay;
+                return Next::WaitForOurs;
             }
             let tickets = inner.state.dismiss();
             let wakers = inner.waiting.refuse(&tickets, &error);
@@ -159,7 +163,7 @@ impl NativePool {
                 }
             });
         }
-        Waiters::Told
+        Next::TryAtOnce
     }
 
     /// Tries whether the server can be reached again. Returns whether it is still down.
@@ -199,7 +203,7 @@ impl NativePool {
             host: self.backend.address().to_string(),
             doing: "cannot connect to",
             remedy: remedy(failure),
-            cause: failure.clone(),
+            cause: Box::new(failure.clone()),
         }
     }
 }

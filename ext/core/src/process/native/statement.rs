@@ -141,7 +141,10 @@ impl NativePool {
         let (outcome, expecting) = {
             let mut inner = lock(&self.inner);
             let outcome = match kept {
-                Some(kept) => inner.state.bring_back(slot, ticket, kept),
+                Some(kept) => {
+                    inner.meet(&kept);
+                    inner.state.bring_back(slot, ticket, kept)
+                }
                 None => inner.state.broke(slot, ticket),
             };
             (outcome, inner.expecting.remove(&slot).unwrap_or_default())
@@ -155,7 +158,7 @@ impl NativePool {
             pool: self.name.clone(),
             host: self.backend.address().to_string(),
             doing: "lost the connection to",
-            cause: cause.clone(),
+            cause: Box::new(cause.clone()),
             remedy: "; what was sent may have been done or not",
         }
     }
@@ -170,12 +173,12 @@ impl NativePool {
             Some(Fault::Demoted) => Error::ReadOnly {
                 pool: self.name.clone(),
                 host: kept.host.to_string(),
-                cause: failure.clone(),
+                cause: Box::new(failure.clone()),
             },
             _ if failure.ends_session() => self.broken(failure),
             _ => Error::Query {
                 pool: self.name.clone(),
-                cause: failure.clone(),
+                cause: Box::new(failure.clone()),
             },
         }
     }

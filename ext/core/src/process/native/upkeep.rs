@@ -78,7 +78,7 @@ impl NativePool {
         self.say_goodbye(gone);
     }
 
-    /// Opens what is missing to `min`.
+    /// Opens what is missing to `min`, and for those who wait since the server had no connection to give.
     fn fill(&self) {
         let options = self.options();
         let slots: Vec<_> = {
@@ -88,7 +88,9 @@ impl NativePool {
             }
             let numbers = inner.state.numbers();
             let there = numbers.idle + numbers.leased + numbers.opening + numbers.away;
-            (there..options.min).map_while(|_| inner.state.open_spare()).collect()
+            let mut slots: Vec<_> = (there..options.min).map_while(|_| inner.state.open_spare()).collect();
+            slots.extend(std::iter::from_fn(|| inner.state.open_one()));
+            slots
         };
         slots.into_iter().for_each(|slot| self.open(slot));
     }
@@ -110,8 +112,7 @@ impl NativePool {
             if matches!(timeout(CHECK, kept.session.ping()).await, Ok(Ok(()))) {
                 kept.answered_at = Moment::now();
                 holding.leave();
-                let outcome = lock(&self.inner).state.cleaned(slot, kept, Moment::now());
-                self.follow(outcome);
+                self.back(slot, kept);
             }
         }
     }
