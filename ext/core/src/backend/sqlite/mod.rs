@@ -25,8 +25,6 @@ use crate::pool::Options;
 use crate::sql::{Rows, Value};
 use crate::Error;
 
-/// Statements that a session keeps prepared.
-const STATEMENTS: usize = 256;
 /// What a URL may say.
 const PARAMETERS: [&str; 4] = ["mode", "cache", "immutable", "vfs"];
 /// For so long a statement waits for another one's lock.
@@ -98,7 +96,6 @@ impl Sqlite {
         }
         let mut connect = SqliteConnectOptions::from_str(&format!("sqlite:{path}"))
             .map_err(|error| Error::Configuration(format!("the URL cannot be used: {}", Failure::from(error))))?
-            .statement_cache_capacity(STATEMENTS)
             .busy_timeout(options.statement_timeout.map_or(BUSY, |limit| limit.min(BUSY)))
             .thread_name(|number| format!("pk-sqlite-{number}"))
             .disable_statement_logging();
@@ -232,7 +229,10 @@ impl LiteSession {
         let text = AssertSqlSafe(sql.to_owned()).into_sql_str();
         let mut rows = Rows::default();
         let mut columns = Vec::new();
-        let mut answers = self.connection.fetch_many(sqlx::query_with(text, arguments));
+        // Prepared each time, which is cheap without a server: where a column was added meanwhile, the driver's thread
+        // panics on a statement that it has kept.
+        let query = sqlx::query_with(text, arguments).persistent(false);
+        let mut answers = self.connection.fetch_many(query);
         while let Some(answer) = answers.try_next().await? {
             match answer {
                 // After a statement that writes nothing, the driver tells the number of the one before.
