@@ -16,12 +16,13 @@ module Poolkeeper
   #
   # | URL | what it is |
   # |---|---|
-  # | `postgres://user:password@host:5432/database` | parameters `?sslmode=`, `host=/run/postgresql` and others of libpq |
-  # | `mysql://user:password@host:3306/database`, `mariadb://...` | parameters `?ssl-mode=`, `socket=` and others |
+  # | `postgres://user:password@host:5432/database` | also `?sslmode=`, `host=/run/postgresql` and others |
+  # | `mysql://user:password@host:3306/database`, `mariadb://...` | also `?ssl-mode=`, `socket=` and others |
   # | `sqlite:path/to.db`, `sqlite:///path/to.db?mode=ro` | a file, made where it is missing; in WAL mode |
-  # | `sqlite::memory:` | one database for the whole pool, as long as the pool lives; a forked child begins with an empty one |
+  # | `sqlite::memory:` | one database for the whole pool, gone with it; a forked child begins with an empty one |
   #
-  # A parameter that is not known is refused with those that are.
+  # A parameter that is not known is refused with those that are. A file of SQLite that is open at a fork cannot be
+  # opened in the child; close the pool before, or open it in the child only.
   #
   # @note A forked child starts with connections of its own. What was leased at the fork is not held there.
   class Pool

@@ -19,6 +19,25 @@ RSpec.describe "A native pool of SQLite", :once do
     Poolkeeper::Pool.new(url, name: "lite", **options).tap { |pool| (@pools ||= []) << pool }
   end
 
+  # What came of it in a forked child.
+  def in_child
+    reader, writer = IO.pipe
+    pid = fork do
+      yield
+      writer.write("done")
+    rescue StandardError => e
+      writer.write("#{e.class}: #{e.message}")
+    ensure
+      writer.close
+      exit!(0)
+    end
+    writer.close
+    reader.read
+  ensure
+    Process.wait(pid)
+    reader.close
+  end
+
   # So many connections at once.
   def on_each(pool, count, &block)
     inside = Queue.new
@@ -91,6 +110,21 @@ RSpec.describe "A native pool of SQLite", :once do
     }
     Dir.mkdir("#{@folder}/nowhere")
     expect(pool.with(&:ping)).to be(true)
+  end
+
+  it "is not opened in a child of a process that had the file open, and is where it had not" do
+    path = "#{@folder}/a.db"
+    pool = open_pool("sqlite:#{path}")
+    pool.with { |db| db.execute("CREATE TABLE a (b integer)") }
+    expect(in_child { pool.with { |db| db.execute("INSERT INTO a VALUES (1)") } })
+      .to match(/\APoolkeeper::ConnectionError: .*#{path} was open when this process was forked.*close the pool/)
+    expect(in_child { Poolkeeper::Pool.new("sqlite:#{path}2").with { |db| db.query("SELECT 1") } }).to eq("done")
+    pool.close
+    Support.wait_until(message: "SQLite has closed the file") { !File.exist?("#{path}-wal") }
+    Support.wait_until(message: "it is closed for the child") do
+      in_child { Poolkeeper::Pool.new("sqlite:#{path}").with { |db| db.execute("INSERT INTO a VALUES (2)") } } == "done"
+    end
+    expect(open_pool("sqlite:#{path}").with { |db| db.query("SELECT b FROM a") }).to eq([{ b: 2 }])
   end
 
   it "hands on no transaction that a savepoint has begun" do

@@ -3,6 +3,7 @@
 //! A session is a thread of the driver's. Nothing but SQLite's own progress handler can end a statement that runs there,
 //! so each session has one.
 
+mod forks;
 mod parameters;
 mod rows;
 mod scan;
@@ -132,6 +133,11 @@ impl Sqlite {
                 *keeper = Some(SqliteConnection::connect_with(&self.options).await?);
             }
         }
+        // What is in memory has no locks on files.
+        let listed = match &self.keeper {
+            Some(_) => None,
+            None => Some(forks::Listed::enter(self.options.get_filename())?),
+        };
         let mut connection = loop {
             match SqliteConnection::connect_with(&self.options)
                 .await
@@ -164,6 +170,7 @@ impl Sqlite {
             limit: self.statement_timeout,
             read_only: self.read_only,
             declared: HashMap::new(),
+            listed,
         })
     }
 }
@@ -201,6 +208,7 @@ struct LiteSession {
     read_only: bool,
     /// The types of columns that had to be asked for, by table and name.
     declared: HashMap<(Arc<str>, Arc<str>), String>,
+    listed: Option<forks::Listed>,
 }
 
 /// Whatever runs on a session that is dropped would run on in its thread.
@@ -332,10 +340,15 @@ impl Session for LiteSession {
     }
 
     fn close(self: Box<Self>) -> Doing<'static, ()> {
-        let LiteSession { connection, ending, .. } = *self;
+        let LiteSession {
+            connection,
+            ending,
+            listed,
+            ..
+        } = *self;
         Box::pin(async move {
             let closed = connection.close().await;
-            drop(ending);
+            drop((ending, listed));
             Ok(closed?)
         })
     }
