@@ -3,9 +3,15 @@
 module Poolkeeper
   # A connection of a native pool, in the hands of whoever holds it.
   #
-  # Statements are prepared. The server is asked first which types it wants in the place of the parameters, and each
+  # Statements are prepared. PostgreSQL is asked first which types it wants in the place of the parameters, and each
   # value is written as that: an Integer goes to bigint, numeric or text alike. Where nothing tells the server the type,
-  # as in `select $1`, it takes text.
+  # as in `select $1`, it takes text. MySQL and MariaDB fit each value to its column themselves.
+  #
+  # SQLite stores a Time as "2026-11-22 10:11:12.345678" in UTC, a Date as "2026-11-22", true as 1, and a BigDecimal of
+  # more than 15 digits as text; columns declared DATETIME, TIMESTAMP, DATE or BOOLEAN give such values back as what
+  # they were. Its transactions take the lock for writing when they begin.
+  #
+  # On MySQL and MariaDB, CREATE, ALTER, DROP and their kin commit the transaction that they stand in.
   class Connection
     # @api private
     def initialize(pool, slot)
@@ -15,7 +21,7 @@ module Poolkeeper
 
     # Runs a statement and reads all of its rows.
     #
-    # @param sql [String] with `$1`, `$2` ... on PostgreSQL
+    # @param sql [String] with `$1`, `$2` ... on PostgreSQL, `?` on MySQL, and either on SQLite
     # @param parameters [Array<String, Integer, Float, BigDecimal, Time, Date, true, false, nil>]
     # @return [Array<Hash{Symbol => Object}>]
     # @raise [QueryError] where the server refuses the statement

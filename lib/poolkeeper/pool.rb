@@ -5,7 +5,7 @@ require "date"
 require "io/wait"
 
 module Poolkeeper
-  # A pool of connections that poolkeeper opens itself, to PostgreSQL.
+  # A pool of connections that poolkeeper opens itself, to PostgreSQL, MySQL, MariaDB or SQLite.
   #
   # A connection belongs to the present thread, or to the present fiber where a fiber scheduler runs: whoever asks again
   # gets the same one. It is given back at the end of {#with}, by {#release}, or by {Poolkeeper.release}.
@@ -13,6 +13,16 @@ module Poolkeeper
   # @example
   #   EVENTS = Poolkeeper::Pool.new(ENV.fetch("EVENTS_URL"), size: 10)
   #   EVENTS.with { |db| db.query("select id from orders where day = $1", Date.today) }
+  #
+  # | URL | what it is |
+  # |---|---|
+  # | `postgres://user:password@host:5432/database` | also `?sslmode=`, `host=/run/postgresql` and others |
+  # | `mysql://user:password@host:3306/database`, `mariadb://...` | also `?ssl-mode=`, `socket=` and others |
+  # | `sqlite:path/to.db`, `sqlite:///path/to.db?mode=ro` | a file, made where it is missing; in WAL mode |
+  # | `sqlite::memory:` | one database for the whole pool, gone with it; a forked child begins with an empty one |
+  #
+  # A parameter that is not known is refused with those that are. A file of SQLite that is open at a fork cannot be
+  # opened in the child; close the pool before, or open it in the child only.
   #
   # @note A forked child starts with connections of its own. What was leased at the fork is not held there.
   class Pool

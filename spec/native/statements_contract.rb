@@ -121,6 +121,15 @@ RSpec.shared_examples "statements of a native pool" do |kind|
       expect(database.sessions).to eq(before)
     end
 
+    it "come from a table that has changed since the statement was first run" do
+      pool.with do |db|
+        add(db, 1, "a")
+        expect(db.query("SELECT * FROM things")).to eq([{ id: 1, name: "a" }])
+        db.execute("ALTER TABLE things ADD COLUMN more varchar(9) DEFAULT 'x'")
+        expect(db.query("SELECT * FROM things")).to eq([{ id: 1, name: "a", more: "x" }])
+      end
+    end
+
     it "refuse more than one statement" do
       expect { pool.with { |db| db.execute("INSERT INTO things VALUES (1, 'a'); DELETE FROM things") } }
         .to raise_error(Poolkeeper::QueryError)
@@ -218,7 +227,7 @@ RSpec.shared_examples "statements of a native pool" do |kind|
       errors = []
       refused = lambda do |&block|
         block.call
-      rescue StandardError => e
+      rescue Poolkeeper::Error => e
         errors << e
       end
       whole = lambda do
@@ -259,9 +268,7 @@ RSpec.shared_examples "statements of a native pool" do |kind|
       interrupted.raise(IOError, "enough")
       expect(interrupted.value).to eq("enough")
       at_rest
-      Support.wait_until(message: "nothing is leased or being cleaned") do
-        pool.stats.values_at(:leased, :away) == [0, 0]
-      end
+      Support.wait_until(message: "nothing is at work") { pool.stats.values_at(:leased, :away) == [0, 0] }
       pool.with { |db| add(db, 2) }
       expect(ids).to eq([2])
       expect(database.sessions.size).to eq(before.size)

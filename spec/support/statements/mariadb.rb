@@ -30,7 +30,7 @@ module Support
       UNIQUE = { sqlstate: "23000", errno: 1062 }.freeze
       NO_TABLE = { sqlstate: "42S02", errno: 1146 }.freeze
       LONG = "SELECT SLEEP(60)"
-      WAITING = "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+      WAITING = "SELECT count(*) FROM information_schema.processlist WHERE info LIKE 'UPDATE locks SET id = 10 %'"
 
       def url
         @node.url.sub("mysql2:", "mariadb:")
@@ -42,10 +42,10 @@ module Support
 
       # A deadlock with another client, whose transaction has done more and is kept.
       def lose_transaction(connection)
-        @node.sql("DROP TABLE IF EXISTS locks; CREATE TABLE locks (id int PRIMARY KEY); INSERT INTO locks VALUES (1), (2)")
+        @node.sql("CREATE OR REPLACE TABLE locks (id int PRIMARY KEY) SELECT 1 AS id UNION SELECT 2")
         connection.execute("UPDATE locks SET id = id + 10 WHERE id = 1")
         other = Thread.new { hold_and_wait }
-        Support.wait_until(message: "the other client waits") { @node.sql(WAITING) == [["1"]] }
+        Support.wait_until(message: "the other client has its row and asks for ours") { @node.sql(WAITING) == [["1"]] }
         connection.execute("UPDATE locks SET id = id + 10 WHERE id = 2")
       ensure
         other&.join
@@ -53,10 +53,13 @@ module Support
 
       private
 
+      # One by one: between statements of one text, mysql2 waits without letting other threads run.
       def hold_and_wait
         more = Array.new(100) { |number| "(#{number + 100})" }.join(", ")
-        @node.sql("START TRANSACTION; INSERT INTO locks VALUES #{more}; UPDATE locks SET id = 20 WHERE id = 2; " \
-                  "UPDATE locks SET id = 10 WHERE id = 1; ROLLBACK")
+        @node.observe do |client|
+          ["START TRANSACTION", "INSERT INTO locks VALUES #{more}", "UPDATE locks SET id = 20 WHERE id = 2",
+           "UPDATE locks SET id = 10 WHERE id = 1", "ROLLBACK"].each { |sql| client.query(sql) }
+        end
       end
     end
   end

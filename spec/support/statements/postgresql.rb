@@ -7,6 +7,7 @@ module Support
       include Served
 
       UTC = "v AT TIME ZONE 'UTC'"
+      UUID = "0b5c3d9e-6a1f-4f0b-9d59-0123456789ab"
       FITS = Statements.fits(
         ["text", "ä€", "ä€"], ["varchar(9)", "x", "x"], ["char(3)", "x", "x  ", "x  "], ["text", :word, "word", "word"],
         ["text", 7, "7", "7"], ["bytea", BYTES, "\\xff00c3"], ["bytea", "ä", "\\xc3a4", "ä".b],
@@ -17,7 +18,7 @@ module Support
         ["boolean", true, "t"], ["boolean", false, "f"], ["date", DAY, "2026-11-22"],
         ["timestamp", MOMENT, "2026-11-22 10:11:12.345678"],
         ["json", '{"a": 1}', '{"a": 1}'], ["jsonb", '{"a": 1}', '{"a": 1}'],
-        ["uuid", "0b5c3d9e-6a1f-4f0b-9d59-0123456789ab", "0b5c3d9e-6a1f-4f0b-9d59-0123456789ab"]
+        ["uuid", UUID, UUID]
       ) + [Fit.new(type: "timestamptz", value: MOMENT, back: MOMENT, seen: "2026-11-22 10:11:12.345678", as: UTC)]
       # A value that has no place in its column, and how it is told.
       # Whether the whole transaction is lost with a failure, even in one within it.

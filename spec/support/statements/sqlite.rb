@@ -27,6 +27,8 @@ module Support
       MISFIT = ["real", Float::NAN, /parameter 1 is a Float, and SQLite cannot take it/].freeze
       UNIQUE = { sqlstate: nil, errno: 1555 }.freeze
       NO_TABLE = { sqlstate: nil, errno: 1 }.freeze
+      # Hundredths of a second of a processor's time; no other statement here takes one.
+      TICKS = 10
       LONG = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c"
 
       def initialize
@@ -53,8 +55,9 @@ module Support
         threads - @others
       end
 
+      # At work for so long that it is no short statement.
       def busy?
-        sessions.any? { |thread| Support::Servers::Processes.status("self/task/#{thread}")&.state == "R" }
+        sessions.any? { |thread| running?(thread) }
       end
 
       def lose_transaction(connection)
@@ -63,10 +66,19 @@ module Support
 
       def close
         @other.close
-        FileUtils.remove_entry(@folder)
+        # With force: SQLite removes files of its own in the background, where the last connection closes.
+        FileUtils.remove_entry(@folder, true)
       end
 
       private
+
+      def running?(thread)
+        fields = File.read("/proc/self/task/#{thread}/stat").rpartition(") ").last.split
+        state, user, system = fields.values_at(0, 11, 12)
+        state == "R" && user.to_i + system.to_i >= TICKS
+      rescue Errno::ENOENT, Errno::ESRCH
+        false
+      end
 
       def threads
         Dir["/proc/self/task/*/comm"].filter_map do |path|

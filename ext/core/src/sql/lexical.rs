@@ -37,7 +37,8 @@ pub fn effect(sql: &str) -> Effect {
     }
     match first.as_str() {
         "begin" | "start" => Effect::Begins,
-        "savepoint" | "release" => Effect::None,
+        // In SQLite the first savepoint begins a transaction, and its release ends it.
+        "savepoint" | "release" => Effect::Unknown,
         "commit" | "end" | "abort" | "rollback" => ends(rest),
         _ => Effect::Unknown,
     }
@@ -147,6 +148,7 @@ mod tests {
             "set autocommit = 0",
             "/*! BEGIN */",
             "xa start 'a'",
+            "savepoint a",
             "€",
         ] {
             assert_eq!(effect(sql), Effect::Unknown, "{sql}");

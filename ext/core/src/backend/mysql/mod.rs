@@ -184,9 +184,15 @@ async fn read(
     mut answers: impl TryStream<Ok = Either<MySqlQueryResult, MySqlRow>, Error = sqlx::Error> + Unpin,
 ) -> Result<Rows, Failure> {
     let mut rows = Rows::default();
+    let mut whole = false;
     while let Some(answer) = answers.try_next().await? {
         match answer {
-            Either::Left(done) => rows.affected += done.rows_affected(),
+            Either::Left(done) => {
+                rows.affected += done.rows_affected();
+                whole = !rows.rows.is_empty();
+            }
+            // A procedure may answer more than once; other columns would be read by the names of these.
+            Either::Right(_) if whole => {}
             Either::Right(row) => {
                 if rows.rows.is_empty() {
                     rows.columns = row

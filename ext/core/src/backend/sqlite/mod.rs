@@ -3,6 +3,7 @@
 //! A session is a thread of the driver's. Nothing but SQLite's own progress handler can end a statement that runs there,
 //! so each session has one.
 
+mod forks;
 mod parameters;
 mod rows;
 mod scan;
@@ -25,8 +26,6 @@ use crate::pool::Options;
 use crate::sql::{Rows, Value};
 use crate::Error;
 
-/// Statements that a session keeps prepared.
-const STATEMENTS: usize = 256;
 /// What a URL may say.
 const PARAMETERS: [&str; 4] = ["mode", "cache", "immutable", "vfs"];
 /// For so long a statement waits for another one's lock.
@@ -98,7 +97,6 @@ impl Sqlite {
         }
         let mut connect = SqliteConnectOptions::from_str(&format!("sqlite:{path}"))
             .map_err(|error| Error::Configuration(format!("the URL cannot be used: {}", Failure::from(error))))?
-            .statement_cache_capacity(STATEMENTS)
             .busy_timeout(options.statement_timeout.map_or(BUSY, |limit| limit.min(BUSY)))
             .thread_name(|number| format!("pk-sqlite-{number}"))
             .disable_statement_logging();
@@ -135,6 +133,11 @@ impl Sqlite {
                 *keeper = Some(SqliteConnection::connect_with(&self.options).await?);
             }
         }
+        // What is in memory has no locks on files.
+        let listed = match &self.keeper {
+            Some(_) => None,
+            None => Some(forks::Listed::enter(self.options.get_filename())?),
+        };
         let mut connection = loop {
             match SqliteConnection::connect_with(&self.options)
                 .await
@@ -167,6 +170,7 @@ impl Sqlite {
             limit: self.statement_timeout,
             read_only: self.read_only,
             declared: HashMap::new(),
+            listed,
         })
     }
 }
@@ -204,6 +208,7 @@ struct LiteSession {
     read_only: bool,
     /// The types of columns that had to be asked for, by table and name.
     declared: HashMap<(Arc<str>, Arc<str>), String>,
+    listed: Option<forks::Listed>,
 }
 
 /// Whatever runs on a session that is dropped would run on in its thread.
@@ -232,7 +237,10 @@ impl LiteSession {
         let text = AssertSqlSafe(sql.to_owned()).into_sql_str();
         let mut rows = Rows::default();
         let mut columns = Vec::new();
-        let mut answers = self.connection.fetch_many(sqlx::query_with(text, arguments));
+        // Prepared each time, which is cheap without a server: where a column was added meanwhile, the driver's thread
+        // panics on a statement that it has kept.
+        let query = sqlx::query_with(text, arguments).persistent(false);
+        let mut answers = self.connection.fetch_many(query);
         while let Some(answer) = answers.try_next().await? {
             match answer {
                 // After a statement that writes nothing, the driver tells the number of the one before.
@@ -332,10 +340,15 @@ impl Session for LiteSession {
     }
 
     fn close(self: Box<Self>) -> Doing<'static, ()> {
-        let LiteSession { connection, ending, .. } = *self;
+        let LiteSession {
+            connection,
+            ending,
+            listed,
+            ..
+        } = *self;
         Box::pin(async move {
             let closed = connection.close().await;
-            drop(ending);
+            drop((ending, listed));
             Ok(closed?)
         })
     }

@@ -38,7 +38,7 @@ impl NativePool {
     }
 
     /// A connection that was away is as good as new.
-    pub(super) fn back(&self, slot: SlotId, kept: Kept) {
+    pub(super) fn back(&self, slot: SlotId, kept: Box<Kept>) {
         let outcome = {
             let mut inner = lock(&self.inner);
             inner.meet(&kept);

@@ -99,7 +99,7 @@ impl NativePool {
     }
 
     /// One attempt, within its limit.
-    pub(super) async fn connect(&self) -> Result<Kept, Failure> {
+    pub(super) async fn connect(&self) -> Result<Box<Kept>, Failure> {
         let options = self.options();
         let asked_at = Instant::now();
         let generation = lock(&self.inner).generation;
@@ -116,7 +116,7 @@ impl NativePool {
         Ok(kept)
     }
 
-    fn opened(&self, slot: SlotId, kept: Kept) {
+    fn opened(&self, slot: SlotId, kept: Box<Kept>) {
         let outcome = {
             let mut inner = lock(&self.inner);
             inner.down = None;
