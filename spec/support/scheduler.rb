@@ -63,8 +63,12 @@ module Support
     def turn
       readable, writable, = IO.select([*@readable.keys, @urgent.first], @writable.keys, [], pause)
       @urgent.first.read_nonblock(64) if readable&.delete(@urgent.first)
-      resumed = [*@readable.values_at(*readable), *@writable.values_at(*writable)].compact.uniq
-      resumed.each { |fiber| fiber.resume(IO::READABLE) }
+      able = [*@readable.values_at(*readable), *@writable.values_at(*writable)].compact.uniq
+      able.each { |fiber| fiber.resume(IO::READABLE) }
+      resume_others
+    end
+
+    def resume_others
       Array.new(@ready.size) { @ready.pop }.each { |fiber| fiber.resume if fiber.alive? }
       late = @waiting.select { |_, time| time <= now }.keys
       late.each { |fiber| fiber.resume(false) if @waiting.key?(fiber) && fiber.alive? }
