@@ -1,0 +1,68 @@
+# frozen_string_literal: true
+
+require_relative "../spec_helper"
+
+# What MariaDB alone does.
+RSpec.describe "A native pool of MariaDB", :database, :once, only: :mariadb do
+  let(:pool) { Poolkeeper::Pool.new(primary.url.sub("mysql2:", "mysql:"), name: "maria", size: 1) }
+
+  before do
+    primary.sql("CREATE OR REPLACE TABLE things (id int PRIMARY KEY, n int)")
+    primary.sql("INSERT INTO things VALUES (1, 0)")
+  end
+
+  after do
+    pool.close
+    primary.sql("DROP TABLE things; DROP PROCEDURE IF EXISTS twice")
+  end
+
+  def rows
+    primary.sql("SELECT id, n FROM things ORDER BY id")
+  end
+
+  it "goes on with a transaction in which a lock was waited for in vain, as the server does" do
+    pool.with do |db|
+      db.execute("SET SESSION innodb_lock_wait_timeout = 1")
+      primary.observe do |client|
+        client.query("START TRANSACTION")
+        client.query("UPDATE things SET n = 1 WHERE id = 1")
+        db.transaction do
+          db.execute("INSERT INTO things VALUES (2, 0)")
+          expect { db.execute("UPDATE things SET n = 2 WHERE id = 1") }
+            .to raise_error(Poolkeeper::QueryError) { |error| expect(error.errno).to eq(1205) }
+          db.execute("INSERT INTO things VALUES (3, 0)")
+        end
+      end
+    end
+    expect(rows).to eq([%w[1 0], %w[2 0], %w[3 0]])
+  end
+
+  it "goes on with a transaction in which a statement was refused, as the server does" do
+    pool.with do |db|
+      db.transaction do
+        db.execute("INSERT INTO things VALUES (2, 0)")
+        expect { db.execute("INSERT INTO things VALUES (2, 1)") }.to raise_error(Poolkeeper::QueryError)
+        db.execute("INSERT INTO things VALUES (3, 0)")
+      end
+    end
+    expect(rows).to eq([%w[1 0], %w[2 0], %w[3 0]])
+  end
+
+  it "answers with the first rows of a procedure, and goes on" do
+    primary.sql("CREATE PROCEDURE twice() BEGIN SELECT 1 AS a; SELECT 'x' AS b, 2 AS c; END")
+    expect(pool.with { |db| db.query("CALL twice()") }).to eq([{ a: 1 }])
+    expect(pool.with { |db| db.query("SELECT 3 AS a") }).to eq([{ a: 3 }])
+  end
+
+  it "speaks UTC and UTF-8, and leaves the server's sql_mode alone" do
+    sql = "SELECT @@time_zone AS zone, @@character_set_client AS charset, 1 || 0 AS either"
+    expect(pool.with { |db| db.query(sql) }).to eq([{ zone: "+00:00", charset: "utf8mb4", either: 1 }])
+  end
+
+  it "drops connections whose server has restarted before they are lent" do
+    before = pool.with { |db| db.query("SELECT CONNECTION_ID() AS id") && primary.backends.map(&:client_port) }
+    primary.terminate(:all)
+    expect(pool.with { |db| db.query("SELECT 1 AS a") }).to eq([{ a: 1 }])
+    expect(primary.backends.map(&:client_port) & before).to eq([])
+  end
+end
