@@ -1,6 +1,7 @@
-//! Hand-over and release between threads, in every interleaving with at most a few preemptions (loom; that a thread waits is
-//! none). The state and its count are the very files that the pool is made of, over loom's
-//! atomics; lock, step, unlock and wake follow each other as in `process::native`.
+//! Hand-over and release between threads, in every interleaving with at most a few preemptions (loom; that a thread
+//! waits is none). The state and its count are the very files that the pool is made of, over loom's atomics; lock, step,
+//! unlock and wake follow each other as in `process::native`. A scene that fails may end the whole program: loom panics
+//! again while it cleans up.
 
 use loom::model::Builder;
 use loom::sync::atomic::AtomicBool;

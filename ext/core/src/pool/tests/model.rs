@@ -1,5 +1,8 @@
 //! A pool beside a plain model of it, which says of every step what it has to come to.
 
+mod expected;
+mod invariants;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -7,7 +10,8 @@ use std::rc::Rc;
 use super::Fake;
 use crate::clock::Moment;
 use crate::owner::OwnerId;
-use crate::pool::{Checkout, Outcome, Refused, SlotId, State, Ticket};
+use crate::pool::{Checkout, Refused, SlotId, State, Ticket};
+use expected::Expected;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -265,151 +269,6 @@ impl Pair {
         self.gone(&go, &taken);
     }
 
-    /// Everybody goes home, and the background comes to its end.
-    pub fn rest(&mut self) {
-        while let Some((_, ticket)) = self.queue.front().copied() {
-            self.give_up(0, false);
-            assert!(!self.state.waits(ticket));
-        }
-        for owner in self.state.leases().map(|(_, lease)| lease.owner).collect::<Vec<_>>() {
-            self.release(owner);
-        }
-        while !self.statements.is_empty() {
-            self.bring_back(0, true);
-        }
-        while !self.away.is_empty() {
-            self.cleaned(0);
-        }
-        while self.slots.values().any(|place| *place == Place::Opening) {
-            self.opened(0, false);
-        }
-        self.check();
-        assert_eq!(self.slots.len(), self.idle.len());
-        assert!(self.idle.len() <= self.size);
-    }
-
-    /// What holds after every step.
-    pub fn check(&mut self) {
-        let numbers = self.state.numbers();
-        let count = |fits: fn(&Place) -> bool| self.slots.values().filter(|place| fits(place)).count();
-        assert_eq!(numbers.size, self.size);
-        assert_eq!(numbers.idle, self.idle.len());
-        assert_eq!(numbers.leased, count(|place| matches!(place, Place::Leased { .. })));
-        assert_eq!(numbers.opening, count(|place| *place == Place::Opening));
-        assert_eq!(numbers.away, count(|place| *place == Place::Away));
-        assert_eq!(numbers.waiting, self.queue.len());
-        assert_eq!(self.state.lease_count().is_zero(), numbers.leased == 0);
-
-        // It was never larger since the size was set last, and shrinks towards it.
-        assert!(self.slots.len() <= self.most.max(self.size), "{numbers}");
-        self.most = self.slots.len().max(self.size);
-
-        // Nobody waits beside an idle connection, nor for a slot in which nobody opens one.
-        assert!(self.queue.is_empty() || self.idle.is_empty(), "{numbers}");
-        let served = numbers.opening >= numbers.waiting || self.slots.len() >= self.size;
-        assert!(served, "{numbers}");
-
-        for (owner, ticket) in &self.queue {
-            assert!(self.state.waits(*ticket) && self.state.lease(*owner).is_none());
-        }
-        self.check_places();
-    }
-
-    /// Each lease is one owner's, and each connection in one place.
-    fn check_places(&mut self) {
-        let mut ids: Vec<_> = self.statements.iter().map(|(_, _, fake)| fake.id).collect();
-        ids.extend(self.away.iter().map(|(_, fake)| fake.id));
-        ids.extend(self.state.connections().map(|fake| fake.id));
-        let places = ids.len();
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), places, "a connection is in two places");
-
-        let mut owners = Vec::new();
-        for (slot, lease) in self.state.leases() {
-            let hand = match self.slots[&slot] {
-                Place::Leased { owner, ticket, hand } if (owner, ticket) == (lease.owner, lease.ticket) => hand,
-                place => panic!("{place:?} is leased as {lease:?}"),
-            };
-            let id = lease.connection().map(|fake| fake.id);
-            assert_eq!(id, if let Hand::Here(id) = hand { Some(id) } else { None });
-            owners.push(lease.owner);
-        }
-        let leases = owners.len();
-        owners.sort_unstable();
-        owners.dedup();
-        assert_eq!(owners.len(), leases, "an owner has two leases");
-    }
-
-    /// A connection is free: what has to become of it.
-    fn free(&mut self, slot: SlotId, fake: &Fake) -> Expected {
-        if self.closed || self.slots.len() > self.size || fake.condemned.get() {
-            self.slots.remove(&slot);
-            return Expected::Close(fake.id);
-        }
-        assert!(!fake.dirty);
-        match self.queue.pop_front() {
-            Some((owner, ticket)) => {
-                let hand = Hand::Here(fake.id);
-                self.slots.insert(slot, Place::Leased { owner, ticket, hand });
-                Expected::Handed(ticket)
-            }
-            None => {
-                self.slots.insert(slot, Place::Idle(fake.id));
-                self.idle.push(slot);
-                Expected::Done
-            }
-        }
-    }
-
-    /// A lease ends: what has to become of its connection.
-    fn ended(&mut self, owner: OwnerId) -> Expected {
-        let Some(slot) = self.slot_of(owner) else {
-            return Expected::Done;
-        };
-        match self.hand(slot) {
-            Some(Hand::Here(_)) => {
-                let fake = self
-                    .state
-                    .lease(owner)
-                    .and_then(|(_, lease)| lease.connection())
-                    .cloned();
-                let fake = fake.expect("a connection");
-                if fake.dirty && !fake.condemned.get() {
-                    self.slots.insert(slot, Place::Away);
-                    return Expected::Clean(slot, fake.id);
-                }
-                self.free(slot, &fake)
-            }
-            Some(Hand::Broken) => {
-                self.slots.remove(&slot);
-                Expected::Vacant
-            }
-            _ => {
-                self.slots.insert(slot, Place::Away);
-                Expected::Done
-            }
-        }
-    }
-
-    fn follow(&mut self, outcome: Outcome<Fake>, expected: Expected) {
-        let found = match &outcome {
-            Outcome::Done => Expected::Done,
-            Outcome::Handed(ticket) => Expected::Handed(*ticket),
-            Outcome::Close(fake) => Expected::Close(fake.id),
-            Outcome::Vacant => Expected::Vacant,
-            Outcome::Clean(slot, fake) => Expected::Clean(*slot, fake.id),
-        };
-        assert_eq!(found, expected);
-        match outcome {
-            Outcome::Clean(slot, fake) => self.away.push((slot, fake)),
-            Outcome::Close(_) | Outcome::Vacant => {
-                self.refill();
-            }
-            Outcome::Done | Outcome::Handed(_) => {}
-        }
-    }
-
     fn vacate(&mut self, slot: SlotId) {
         self.state.vacate(slot);
         self.slots.remove(&slot);
@@ -493,15 +352,6 @@ impl Pair {
         let found = self.slots.iter().filter(|(_, place)| fits(place));
         found.map(|(slot, _)| *slot).collect()
     }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Expected {
-    Done,
-    Handed(Ticket),
-    Close(u32),
-    Vacant,
-    Clean(SlotId, u32),
 }
 
 fn pick<T: Copy>(all: &[T], choice: usize) -> Option<T> {
