@@ -36,12 +36,12 @@ fn a_statement_that_nobody_waits_for_is_ended_on_the_server_and_its_slot_comes_b
     woken.recv_timeout(LONG).unwrap();
     assert!(work.result().unwrap().is_err());
     assert_eq!(asked(&server, "SELECT pg_cancel_backend(7)"), 1);
-    assert!(pool.release(1));
+    assert!(pool.release(1, false));
     at_rest(&pool);
     server.behave(Manner::Well);
     let slot = take(&pool, 2).unwrap();
     run(&pool, slot, 2, Statement::Ping).unwrap();
-    assert!(pool.release(2));
+    assert!(pool.release(2, false));
     assert_eq!(at_rest(&pool).idle, 1);
     until("one socket is left", || sockets_to(server.port()) == 1);
 }
@@ -59,7 +59,7 @@ fn an_interrupted_statement_of_a_server_that_answers_nothing_ends_within_the_lim
     woken.recv_timeout(Duration::from_secs(4)).unwrap();
     assert!(began.elapsed() < Duration::from_secs(4));
     assert!(work.result().unwrap().is_err());
-    assert!(pool.release(1));
+    assert!(pool.release(1, false));
     let numbers = at_rest(&pool);
     assert_eq!(numbers.idle, 0, "nobody knows what it is in the middle of");
     until("nothing is open", || sockets_to(server.port()) == 0);
@@ -73,8 +73,8 @@ fn a_lease_that_ends_during_a_statement_hands_its_connection_on_after_a_rollback
     server.behave(Manner::StallsBegin);
     let (_work, woken) = start(&pool, slot, 1, Statement::Begin);
     until("it is on the server", || asked(&server, "BEGIN") == 1);
-    assert!(pool.release(1), "the owner goes on at once");
-    assert!(!pool.release(1));
+    assert!(pool.release(1, false), "the owner goes on at once");
+    assert!(!pool.release(1, false));
     assert_eq!(pool.numbers().away, 1);
     let waiting = {
         let pool = pool.clone();
@@ -87,7 +87,7 @@ fn a_lease_that_ends_during_a_statement_hands_its_connection_on_after_a_rollback
     let slot = waiting.join().unwrap();
     assert_eq!(server.said()[1..], ["BEGIN", "ROLLBACK"]);
     run(&pool, slot, 2, Statement::Ping).unwrap();
-    assert!(pool.release(2));
+    assert!(pool.release(2, false));
     assert_eq!(at_rest(&pool).idle, 1);
     assert_eq!(server.accepted(), 1);
 }
@@ -104,7 +104,7 @@ fn the_statement_of_an_owner_that_died_costs_nobody_else_a_slot() {
     take(&pool, 2).unwrap();
     server.behave(Manner::Well);
     woken.recv_timeout(LONG).unwrap();
-    assert!(pool.release(2));
+    assert!(pool.release(2, false));
     assert_eq!(at_rest(&pool).idle, 2);
     assert_eq!(asked(&server, "ROLLBACK"), 1);
 }
@@ -123,7 +123,7 @@ fn a_waiter_that_gives_up_during_the_connect_leaves_the_connection_to_the_next()
     assert!(woken.try_recv().is_err(), "nobody is woken who has gone");
     take(&pool, 2).unwrap();
     assert_eq!(server.accepted(), 1);
-    assert!(pool.release(2));
+    assert!(pool.release(2, false));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_waiter_that_gives_up_after_it_was_handed_a_connection_gives_it_back() {
     assert_eq!(pool.numbers().leased, 1);
     pool.give_up(1, ticket);
     assert_eq!(at_rest(&pool).idle, 1);
-    assert!(!pool.release(1));
+    assert!(!pool.release(1, false));
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_waiter_whose_lease_ended_before_it_looked_is_told_and_waits_no_longer() {
     let ticket = pool.wait(1, bell(wake)).unwrap();
     woken.recv_timeout(LONG).unwrap();
     // As a handler of signals does, which runs in the same thread.
-    assert!(pool.release(1));
+    assert!(pool.release(1, false));
     let answer = pool.answer(1, ticket).expect("an answer");
     assert!(matches!(answer, Err(Error::NotHeld { .. })), "{answer:?}");
     assert_eq!(at_rest(&pool).idle, 1);

@@ -50,7 +50,7 @@ fn an_owner_that_asks_again_for_what_it_holds_does_not_wait_for_itself() {
             pool.wait(1, Arc::new(|| {})).is_err(),
             "it would wait for its own release"
         );
-        assert!(pool.release(1));
+        assert!(pool.release(1, false));
         assert_eq!(at_rest(&pool).idle, 1);
     });
 }
@@ -107,7 +107,7 @@ fn owners_and_everything_that_is_done_to_a_pool_meanwhile_come_to_their_end() {
                         // Left open, so that it is cleaned behind the release.
                         let _ = run(&pool, slot, owner, Statement::Begin);
                     }
-                    assert!(pool.release(owner), "a release that passes its lease over");
+                    assert!(pool.release(owner, false), "a release that passes its lease over");
                 }
             })
         });

@@ -37,7 +37,7 @@ fn a_thousand_connects_that_fail_leave_no_slot_and_no_descriptor() {
     });
     server.behave(Manner::Well);
     take(&pool, 1).unwrap();
-    assert!(pool.release(1));
+    assert!(pool.release(1, false));
     assert_eq!(at_rest(&pool).idle, 1);
 }
 
@@ -74,7 +74,7 @@ fn more_owners_than_connections_are_all_served_and_the_size_is_never_exceeded() 
                 for _ in 0..20 {
                     let slot = take(&pool, owner).unwrap();
                     run(&pool, slot, owner, Statement::Ping).unwrap();
-                    assert!(pool.release(owner), "a release that passes its lease over");
+                    assert!(pool.release(owner, false), "a release that passes its lease over");
                 }
             })
         })
@@ -103,9 +103,9 @@ fn a_server_that_has_no_connection_to_give_is_not_stormed_while_one_of_ours_will
     thread::sleep(Duration::from_millis(300));
     assert!(server.accepted() <= 4, "{} attempts", server.accepted());
     assert_eq!(pool.numbers().waiting, 1);
-    assert!(pool.release(1));
+    assert!(pool.release(1, false));
     waiting.join().unwrap().unwrap();
-    assert!(pool.release(2));
+    assert!(pool.release(2, false));
     assert_eq!(at_rest(&pool).idle, 1);
 }
 
@@ -125,7 +125,7 @@ fn a_server_that_has_connections_again_is_asked_again_though_none_of_ours_comes_
     });
     server.behave(Manner::Well);
     waiting.join().unwrap().unwrap();
-    assert!(pool.release(1) && pool.release(2));
+    assert!(pool.release(1, false) && pool.release(2, false));
     assert_eq!(at_rest(&pool).idle, 2);
 }
 
@@ -137,8 +137,8 @@ fn whoever_waits_longer_than_it_may_leaves_the_queue_and_takes_nothing_with_it()
     take(&pool, 1).unwrap();
     assert!(take_within(&pool, 2, Duration::from_millis(50)).unwrap().is_none());
     assert_eq!(pool.numbers().waiting, 0);
-    assert!(pool.release(1));
+    assert!(pool.release(1, false));
     assert_eq!(at_rest(&pool).idle, 1);
     take(&pool, 2).unwrap();
-    assert!(pool.release(2));
+    assert!(pool.release(2, false));
 }

@@ -36,7 +36,7 @@ fn a_server_that_takes_a_connection_and_says_nothing_is_left_at_the_connect_time
     until("the prober finds the server again", || {
         take_within(&pool, 1, LONG).is_ok()
     });
-    assert!(pool.release(1));
+    assert!(pool.release(1, false));
     at_rest(&pool);
     pool.close();
     until("nothing is left of it", || sockets_to(server.port()) == 0);
@@ -55,7 +55,7 @@ fn a_server_that_closes_or_talks_rubbish_at_the_start_is_told_of_and_leaves_no_s
         server.behave(Manner::Well);
         until("the server is found again", || take_within(&pool, 1, LONG).is_ok());
         assert!(run(&pool, pool.leases().len() - 1, 1, Statement::Begin).is_ok());
-        assert!(pool.release(1));
+        assert!(pool.release(1, false));
         assert_eq!(at_rest(&pool).idle, 1);
         assert_eq!(server.said().last().map(String::as_str), Some("ROLLBACK"));
     }
@@ -72,7 +72,7 @@ fn a_statement_whose_answer_breaks_off_fails_and_its_slot_is_free_after_the_rele
         assert!(matches!(error, Error::Connection { .. }), "{error}");
         let again = run(&pool, slot, 1, Statement::Begin).unwrap_err();
         assert!(matches!(again, Error::NotHeld { .. }), "it is used no more: {again}");
-        assert!(pool.release(1));
+        assert!(pool.release(1, false));
         let numbers = at_rest(&pool);
         assert_eq!((numbers.idle, numbers.leased), (0, 0));
         until("its socket is closed", || sockets_to(server.port()) == 0);
@@ -80,7 +80,7 @@ fn a_statement_whose_answer_breaks_off_fails_and_its_slot_is_free_after_the_rele
         let slot = take(&pool, 1).unwrap();
         run(&pool, slot, 1, Statement::Begin).unwrap();
         run(&pool, slot, 1, Statement::Commit).unwrap();
-        assert!(pool.release(1));
+        assert!(pool.release(1, false));
         assert_eq!(at_rest(&pool).idle, 1);
     }
 }
@@ -92,7 +92,7 @@ fn an_idle_connection_whose_server_hangs_up_is_gone_before_anybody_asks() {
     for owner in 1..=3 {
         take(&pool, owner).unwrap();
     }
-    (1..=3).for_each(|owner| assert!(pool.release(owner)));
+    (1..=3).for_each(|owner| assert!(pool.release(owner, false)));
     assert_eq!(at_rest(&pool).idle, 3);
     server.hang_up();
     until("the watch has them evicted", || {
@@ -101,7 +101,7 @@ fn an_idle_connection_whose_server_hangs_up_is_gone_before_anybody_asks() {
     assert_eq!(server.accepted(), 3, "nobody asked, and nobody opened one");
     let slot = take(&pool, 1).unwrap();
     run(&pool, slot, 1, Statement::Ping).unwrap();
-    assert!(pool.release(1));
+    assert!(pool.release(1, false));
     at_rest(&pool);
 }
 
@@ -114,7 +114,7 @@ fn a_server_that_stalls_at_a_ping_has_its_connection_replaced_before_the_first_s
     };
     let pool = pool(107, &server.url(), options);
     take(&pool, 1).unwrap();
-    assert!(pool.release(1));
+    assert!(pool.release(1, false));
     server.behave(Manner::StallsPings);
     let slot = take(&pool, 2).unwrap();
     let taken_at = Moment::now();
@@ -123,7 +123,7 @@ fn a_server_that_stalls_at_a_ping_has_its_connection_replaced_before_the_first_s
     assert_eq!(server.accepted(), 2);
     assert_eq!(server.said().iter().filter(|said| *said == "BEGIN").count(), 1);
     run(&pool, slot, 2, Statement::Commit).unwrap();
-    assert!(pool.release(2));
+    assert!(pool.release(2, false));
     assert_eq!(at_rest(&pool).idle, 1);
     until("the stalled one is closed", || sockets_to(server.port()) == 1);
 }
@@ -136,7 +136,7 @@ fn a_server_that_stalls_at_the_rollback_has_its_connection_dropped_within_the_li
     run(&pool, slot, 1, Statement::Begin).unwrap();
     server.behave(Manner::StallsQueries);
     let start = Instant::now();
-    assert!(pool.release(1));
+    assert!(pool.release(1, false));
     assert!(
         start.elapsed() < Duration::from_millis(200),
         "a release waits for nothing"
@@ -147,7 +147,7 @@ fn a_server_that_stalls_at_the_rollback_has_its_connection_dropped_within_the_li
     assert_eq!(server.accepted(), 2);
     server.behave(Manner::Well);
     run(&pool, next, 2, Statement::Ping).unwrap();
-    assert!(pool.release(2));
+    assert!(pool.release(2, false));
     assert_eq!(at_rest(&pool).idle, 1);
     until("the stalled one is closed", || sockets_to(server.port()) == 1);
 }

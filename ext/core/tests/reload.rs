@@ -25,11 +25,11 @@ fn a_connection_whose_statement_is_under_way_is_replaced_when_its_lease_ends() {
     server.behave(Manner::Well);
     woken.recv_timeout(LONG).unwrap();
     run(&pool, slot, 1, Statement::Commit).unwrap();
-    assert!(pool.release(1));
+    assert!(pool.release(1, false));
     assert_eq!(at_rest(&pool).idle, 0);
     take(&pool, 2).unwrap();
     assert_eq!(server.accepted(), 2);
-    assert!(pool.release(2));
+    assert!(pool.release(2, false));
     until("the old one is closed", || sockets_to(server.port()) == 1);
 }
 
@@ -40,7 +40,7 @@ fn a_connection_that_is_being_cleaned_is_replaced_and_so_is_one_that_is_being_op
     let slot = take(&pool, 1).unwrap();
     run(&pool, slot, 1, Statement::Begin).unwrap();
     server.behave(Manner::StallsQueries);
-    assert!(pool.release(1));
+    assert!(pool.release(1, false));
     until("it is being cleaned", || {
         server.said().iter().any(|said| said == "ROLLBACK")
     });
@@ -55,6 +55,6 @@ fn a_connection_that_is_being_cleaned_is_replaced_and_so_is_one_that_is_being_op
     server.behave(Manner::Well);
     woken.recv_timeout(LONG).unwrap();
     assert_eq!(server.accepted(), 3, "the second was asked for before the reload");
-    assert!(pool.release(2));
+    assert!(pool.release(2, false));
     assert_eq!(at_rest(&pool).idle, 1);
 }

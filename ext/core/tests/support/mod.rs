@@ -47,7 +47,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Takes a connection as an extension does: lent, or waited for up to a limit; nothing when that is over.
 pub fn take_within(pool: &NativePool, owner: u64, limit: Duration) -> Result<Option<SlotId>, Error> {
-    match pool.checkout(owner)? {
+    match pool.checkout(owner, false)? {
         Found::New(slot) | Found::Held(slot) => return Ok(Some(slot)),
         Found::Nothing => {}
     }

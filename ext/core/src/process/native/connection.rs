@@ -33,6 +33,9 @@ pub(super) struct Kept {
     entry: Entry,
 }
 
+/// A connection as the pool keeps it: passed from slot to slot, and large.
+pub(super) type Boxed = Box<Kept>;
+
 /// Whether a transaction is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transaction {

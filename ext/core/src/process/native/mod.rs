@@ -3,26 +3,25 @@
 
 mod clean;
 mod connection;
+mod lending;
 mod open;
+mod retiring;
 mod statement;
-#[cfg(test)]
-mod tests;
 mod upkeep;
 
 use std::sync::{Arc, Mutex, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
 use super::Process;
 use crate::backend::{self, Backend, Failure, Followed};
-use crate::clock::Moment;
 use crate::error::{Error, Misuse, Step};
 use crate::lock::lock;
 use crate::observed::Description;
 use crate::owner::OwnerId;
 pub use crate::pool::Waker;
-use crate::pool::{Checkout, LeaseCount, Numbers, Options, Outcome, SlotId, State, Ticket, Waiting};
+use crate::pool::{LeaseCount, Numbers, Options, Outcome, SlotId, State, Ticket, Waiting};
 use crate::socket;
 use crate::stats::Counter;
 use crate::watch::runtime::epolls;
@@ -171,179 +170,6 @@ impl NativePool {
             .collect()
     }
 
-    /// Lends an idle connection to an owner, or tells the one it has. Takes a lock, and neither waits nor allocates.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Closed`].
-    pub fn checkout(&self, owner: OwnerId, for_block: bool) -> Result<Found, Error> {
-        let mut inner = lock(&self.inner);
-        let found = inner.state.checkout(owner, Moment::now());
-        if let (Checkout::Leased(_), Some(lease)) = (&found, inner.state.lease_mut(owner).filter(|_| for_block)) {
-            lease.lent_to_block = true;
-        }
-        let dead = inner.state.take_dead();
-        drop(inner);
-        self.part_with(dead);
-        match found {
-            Checkout::Leased(slot) => Ok(Found::New(slot)),
-            Checkout::Again(slot) => Ok(Found::Held(slot)),
-            Checkout::NoneIdle => Ok(Found::Nothing),
-            Checkout::Closed => Err(self.closed()),
-        }
-    }
-
-    /// Puts an owner into the queue, and sees to it that there will be a connection. `wake` is called when
-    /// [`NativePool::answer`] has one, which is to be asked before the first wait: one may have come back by now.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::HostDown`] at once while the server cannot be reached.
-    pub fn wait(&self, owner: OwnerId, wake: Waker) -> Result<Ticket, Error> {
-        let (ticket, slot, dead) = {
-            let mut inner = lock(&self.inner);
-            if inner.state.is_closed() {
-                return Err(self.closed());
-            }
-            if let Some(down) = &inner.down {
-                return Err(self.host_down(down.cause.clone()));
-            }
-            let ticket = inner.state.wait(owner, Moment::now());
-            let ticket = ticket.ok_or_else(|| self.not_held(Misuse::Waiting))?;
-            inner.waiting.enter(ticket, wake);
-            (ticket, inner.state.open_one(), inner.state.take_dead())
-        };
-        self.part_with(dead);
-        if let Some(slot) = slot {
-            self.open(slot);
-        }
-        Ok(ticket)
-    }
-
-    /// What a waiter has been given: a slot, or why there is none; nothing as long as it waits.
-    pub fn answer(&self, owner: OwnerId, ticket: Ticket) -> Option<Result<SlotId, Error>> {
-        let mut inner = lock(&self.inner);
-        if let Some(slot) = inner.state.handed(owner, ticket) {
-            inner.waiting.leave(ticket);
-            return Some(Ok(slot));
-        }
-        if inner.state.waits(ticket) {
-            return None;
-        }
-        // Neither refused nor in the queue: it was given one, and its lease has ended before it looked.
-        let refused = inner.waiting.refusal(ticket);
-        inner.waiting.leave(ticket);
-        Some(Err(refused.unwrap_or_else(|| self.not_held(Misuse::Gone))))
-    }
-
-    /// A waiter gives up: interrupted, or out of time. What it has been given meanwhile goes back.
-    pub fn give_up(&self, owner: OwnerId, ticket: Ticket) {
-        let outcome = {
-            let mut inner = lock(&self.inner);
-            inner.waiting.leave(ticket);
-            inner.state.give_up(owner, ticket, Moment::now())
-        };
-        self.follow(outcome);
-    }
-
-    /// Notes that a block has an owner's connection, and gives it back at its end.
-    pub fn lend_to_block(&self, owner: OwnerId) {
-        if let Some(lease) = lock(&self.inner).state.lease_mut(owner) {
-            lease.lent_to_block = true;
-        }
-    }
-
-    /// Ends an owner's lease. Returns whether it had one. Never waits: what is left to do is done in the background.
-    ///
-    /// What a block has is left to it, unless the block itself asks.
-    pub fn release(&self, owner: OwnerId, by_block: bool) -> bool {
-        if self.leases.is_zero() {
-            return false;
-        }
-        let (evidence, outcome) = {
-            let mut inner = lock(&self.inner);
-            let Some((_, lease)) = inner.state.lease(owner) else {
-                return false;
-            };
-            if lease.lent_to_block && !by_block {
-                return false;
-            }
-            let evidence = self
-                .process
-                .hosts
-                .any_incident()
-                .then(|| self.evidence_of(lease))
-                .flatten();
-            inner.released += 1;
-            (evidence, inner.state.release(owner, Moment::now()))
-        };
-        if let Some((host, opened_at, since)) = evidence {
-            self.process
-                .works(&host, Some(self.number), Some(opened_at), since, Instant::now());
-        }
-        self.follow(outcome);
-        true
-    }
-
-    /// Ends the leases of owners that are gone. Returns how many.
-    pub fn reclaim(&self, gone: &[OwnerId]) -> usize {
-        gone.iter().filter(|owner| self.release(**owner, true)).count()
-    }
-
-    /// Closes idle connections that hung up or are condemned, and idle ones whose socket has hung up unseen. Returns how
-    /// many.
-    pub fn sweep(&self) -> usize {
-        self.process.collect();
-        self.evict()
-    }
-
-    /// Every connection is replaced before its next use: idle ones are closed now, leased ones when they come back.
-    pub fn reload(&self) -> usize {
-        {
-            let mut inner = lock(&self.inner);
-            inner.generation += 1;
-            inner.state.connections().for_each(|kept| kept.condemn());
-        }
-        self.evict()
-    }
-
-    /// Changes the size.
-    pub fn resize(&self, size: usize) {
-        lock(&self.options).size = size;
-        let (gone, slots) = {
-            let mut inner = lock(&self.inner);
-            let gone = inner.state.resize(size);
-            (gone, std::iter::from_fn(|| inner.state.open_one()).collect::<Vec<_>>())
-        };
-        self.part_with(gone);
-        slots.into_iter().for_each(|slot| self.open(slot));
-    }
-
-    /// Closes the pool for good: idle connections go now, leased ones when they come back, and whoever waits is told.
-    pub fn close(&self) {
-        let (idle, wakers) = {
-            let mut inner = lock(&self.inner);
-            let (idle, tickets) = inner.state.close();
-            (idle, inner.waiting.refuse(&tickets, &self.closed()))
-        };
-        wakers.into_iter().for_each(|wake| wake());
-        self.say_goodbye(idle);
-    }
-
-    /// Whether nothing is open any more.
-    pub fn is_drained(&self) -> bool {
-        let numbers = self.numbers();
-        numbers.idle + numbers.leased + numbers.opening + numbers.away == 0
-    }
-
-    /// Closes idle connections, healthy ones too: before a fork, and where a process comes to rest.
-    pub fn close_idle(&self) -> usize {
-        let idle = lock(&self.inner).state.take_idle(|_, _, _| true);
-        let count = idle.len();
-        self.say_goodbye(idle);
-        count
-    }
-
     /// Whether it is this process's own, and not inherited by a fork.
     pub fn is_of(&self, process: &'static Process) -> bool {
         std::ptr::eq(self.process, process)
@@ -368,17 +194,6 @@ impl NativePool {
     /// Its options, as they are now.
     pub fn options(&self) -> Options {
         lock(&self.options).clone()
-    }
-
-    /// Drops idle condemned connections.
-    fn evict(&self) -> usize {
-        let dead = lock(&self.inner).state.take_idle(|_, kept, _| kept.is_dead());
-        let count = dead.len();
-        for _ in &dead {
-            self.count(Counter::Evicted);
-        }
-        self.part_with(dead);
-        count
     }
 
     /// Does what a step has asked for.
@@ -410,27 +225,6 @@ impl NativePool {
         }
     }
 
-    /// Closes connections without a word, in the background: the server has gone, or is not to be waited for.
-    fn part_with(&self, kept: Vec<Box<Kept>>) {
-        if kept.is_empty() {
-            return;
-        }
-        if let Ok(runtime) = self.process.runtime() {
-            runtime.spawn(async move { drop(kept) });
-        }
-    }
-
-    fn say_goodbye(&self, kept: Vec<Box<Kept>>) {
-        const LIMIT: Duration = Duration::from_secs(1);
-        if let Ok(runtime) = self.process.runtime() {
-            for kept in kept {
-                runtime.spawn(async move {
-                    let _ = tokio::time::timeout(LIMIT, kept.close()).await;
-                });
-            }
-        }
-    }
-
     fn count(&self, counter: Counter) {
         self.process.mirror(|mirror| mirror.count(self.number, counter, false));
     }
@@ -454,12 +248,6 @@ impl NativePool {
             host: self.backend.address().to_string(),
             cause: Box::new(cause),
         }
-    }
-
-    fn evidence_of(&self, lease: &crate::pool::Lease<Box<Kept>>) -> Option<(Arc<str>, Instant, Instant)> {
-        let kept = lease.connection()?;
-        let since = Instant::now().checked_sub(lease.since.elapsed())?;
-        (lease.used && !kept.is_dead()).then(|| (kept.host.clone(), kept.opened_at, since))
     }
 
     fn this(&self) -> Option<Arc<NativePool>> {

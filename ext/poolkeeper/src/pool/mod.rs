@@ -1,21 +1,20 @@
 //! `Poolkeeper::Pool`: connections that poolkeeper opens itself. Owners and slots are numbers here; Ruby gives them their
 //! names.
 
+mod statements;
+
 use std::cell::{Ref, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use magnus::value::ReprValue;
-use magnus::{function, method, Class, Error, IntoValue, Module, Object, RArray, RHash, RModule, Ruby, Value};
+use magnus::{function, method, Class, Error, Module, Object, RArray, RHash, RModule, Ruby};
 use poolkeeper_core::error::Error as CoreError;
 use poolkeeper_core::pool::Options;
-use poolkeeper_core::process::{self, Found, NativePool, Process, Statement, Waker, Work};
-use poolkeeper_core::sql::Rows;
-use poolkeeper_gvl::{owner, wait_for, Lent, Owner, Signal};
+use poolkeeper_core::process::{self, Found, NativePool, Process};
+use poolkeeper_gvl::{owner, wait_for, Lent, Owner};
 
 use crate::guard::{guarded, to_ruby};
-use crate::value;
 
 /// A pool, and what it takes to make it anew in a forked child.
 #[magnus::wrap(class = "Poolkeeper::Pool", free_immediately, size)]
@@ -208,115 +207,6 @@ fn release(ruby: &Ruby, pool: &Pool, owner: u64, by_block: bool) -> Result<bool,
     })
 }
 
-/// Runs a statement: its rows, or with `count` how many it changed.
-fn query(
-    ruby: &Ruby,
-    pool: &Pool,
-    slot: usize,
-    owner: u64,
-    sql: String,
-    parameters: RArray,
-    count: bool,
-) -> Result<Value, Error> {
-    guarded(ruby, || {
-        let parameters = value::parameters(ruby, parameters)?;
-        let rows = run(
-            ruby,
-            &*pool.native(ruby)?,
-            slot,
-            owner,
-            Statement::Query(sql, parameters),
-        )?;
-        if count {
-            return Ok(rows.affected.into_value_with(ruby));
-        }
-        Ok(value::rows(ruby, &rows)?.as_value())
-    })
-}
-
-fn begin(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64) -> Result<(), Error> {
-    guarded(ruby, || {
-        run(ruby, &*pool.native(ruby)?, slot, owner, Statement::Begin).map(|_| ())
-    })
-}
-
-fn commit(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64) -> Result<(), Error> {
-    guarded(ruby, || {
-        run(ruby, &*pool.native(ruby)?, slot, owner, Statement::Commit).map(|_| ())
-    })
-}
-
-/// Rolls back; where the connection is gone its server does. Without `wait`, for a thread that is being killed, it only
-/// begins to.
-fn roll_back(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64, wait: bool) -> Result<(), Error> {
-    guarded(ruby, || {
-        let native = pool.native(ruby)?;
-        let begun = match wait {
-            true => begin_work(ruby, &native, slot, owner, || Statement::RollBack)?,
-            false => {
-                let _ = native.start(slot, owner, Statement::RollBack, Arc::new(|| ()));
-                return Ok(());
-            }
-        };
-        match begun {
-            Ok((lent, work)) => outcome(ruby, &native, &lent, &work)?.map_or_else(|_| Ok(()), |_| Ok(())),
-            Err(_) => Ok(()),
-        }
-    })
-}
-
-fn ping(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64) -> Result<(), Error> {
-    guarded(ruby, || {
-        run(ruby, &*pool.native(ruby)?, slot, owner, Statement::Ping).map(|_| ())
-    })
-}
-
-fn run(ruby: &Ruby, native: &NativePool, slot: usize, owner: u64, statement: Statement) -> Result<Rows, Error> {
-    let mut statement = Some(statement);
-    // Asked for once, where the statement before it is over.
-    let (lent, work) = begin_work(ruby, native, slot, owner, || {
-        statement.take().unwrap_or(Statement::Ping)
-    })?
-    .map_err(|error| to_ruby(ruby, &error))?;
-    outcome(ruby, native, &lent, &work)?.map_err(|error| to_ruby(ruby, &error))
-}
-
-type Begun = Result<(Lent, Arc<Work>), CoreError>;
-
-/// Begins a statement. One before it may still be under way: interrupted, or of whom a handler of signals interrupts.
-fn begin_work(
-    ruby: &Ruby,
-    native: &NativePool,
-    slot: usize,
-    owner: u64,
-    statement: impl FnOnce() -> Statement,
-) -> Result<Begun, Error> {
-    let lent = lend(ruby)?;
-    let post = |signal: &Arc<Signal>| -> Waker {
-        let signal = signal.clone();
-        Arc::new(move || signal.post())
-    };
-    let free = || (!native.when_back(slot, owner, post(lent.signal()))).then_some(());
-    wait_for(ruby, lent.signal(), Duration::MAX, free)?;
-    let work = native.start(slot, owner, statement(), post(lent.signal()));
-    Ok(work.map(|work| (lent, work)))
-}
-
-/// Waits for a statement's end; interrupted, it is ended on the server as well.
-fn outcome(ruby: &Ruby, native: &NativePool, lent: &Lent, work: &Work) -> Result<Result<Rows, CoreError>, Error> {
-    match wait_for(ruby, lent.signal(), Duration::MAX, || here(native, work.result())) {
-        Ok(Some(result)) => Ok(result),
-        Ok(None) => Err(Error::new(
-            ruby.exception_runtime_error(),
-            "a wait without a limit has ended",
-        )),
-        Err(interrupt) => {
-            work.abandon();
-            Err(interrupt)
-        }
-    }
-}
-
 fn lend(ruby: &Ruby) -> Result<Lent, Error> {
     Lent::new().map_err(|error| to_ruby(ruby, &CoreError::Watch(error.to_string())))
 }
@@ -400,11 +290,11 @@ pub fn init(ruby: &Ruby, module: RModule) -> Result<(), Error> {
     pool.define_method("_checkout", method!(checkout, 2))?;
     pool.define_method("_queue", method!(queue, 3))?;
     pool.define_method("_release", method!(release, 2))?;
-    pool.define_method("_query", method!(query, 5))?;
-    pool.define_method("_begin", method!(begin, 2))?;
-    pool.define_method("_commit", method!(commit, 2))?;
-    pool.define_method("_roll_back", method!(roll_back, 3))?;
-    pool.define_method("_ping", method!(ping, 2))?;
+    pool.define_method("_query", method!(statements::query, 5))?;
+    pool.define_method("_begin", method!(statements::begin, 2))?;
+    pool.define_method("_commit", method!(statements::commit, 2))?;
+    pool.define_method("_roll_back", method!(statements::roll_back, 3))?;
+    pool.define_method("_ping", method!(statements::ping, 2))?;
     pool.define_method("_reclaim", method!(reclaim, 1))?;
     pool.define_method("_sweep", method!(sweep, 0))?;
     pool.define_method("_reload", method!(reload, 0))?;

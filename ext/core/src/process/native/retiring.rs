@@ -1,0 +1,96 @@
+//! Connections that leave their pool, one by one or with it.
+
+use std::time::Duration;
+
+use super::connection::Boxed;
+use super::NativePool;
+use crate::lock::lock;
+use crate::stats::Counter;
+
+impl NativePool {
+    /// Closes idle connections that hung up or are condemned, and idle ones whose socket has hung up unseen. Returns how
+    /// many.
+    pub fn sweep(&self) -> usize {
+        self.process.collect();
+        self.evict()
+    }
+
+    /// Every connection is replaced before its next use: idle ones are closed now, leased ones when they come back.
+    pub fn reload(&self) -> usize {
+        {
+            let mut inner = lock(&self.inner);
+            inner.generation += 1;
+            inner.state.connections().for_each(|kept| kept.condemn());
+        }
+        self.evict()
+    }
+
+    /// Changes the size.
+    pub fn resize(&self, size: usize) {
+        lock(&self.options).size = size;
+        let (gone, slots) = {
+            let mut inner = lock(&self.inner);
+            let gone = inner.state.resize(size);
+            (gone, std::iter::from_fn(|| inner.state.open_one()).collect::<Vec<_>>())
+        };
+        self.part_with(gone);
+        slots.into_iter().for_each(|slot| self.open(slot));
+    }
+
+    /// Closes the pool for good: idle connections go now, leased ones when they come back, and whoever waits is told.
+    pub fn close(&self) {
+        let (idle, wakers) = {
+            let mut inner = lock(&self.inner);
+            let (idle, tickets) = inner.state.close();
+            (idle, inner.waiting.refuse(&tickets, &self.closed()))
+        };
+        wakers.into_iter().for_each(|wake| wake());
+        self.say_goodbye(idle);
+    }
+
+    /// Whether nothing is open any more.
+    pub fn is_drained(&self) -> bool {
+        let numbers = self.numbers();
+        numbers.idle + numbers.leased + numbers.opening + numbers.away == 0
+    }
+
+    /// Closes idle connections, healthy ones too: before a fork, and where a process comes to rest.
+    pub fn close_idle(&self) -> usize {
+        let idle = lock(&self.inner).state.take_idle(|_, _, _| true);
+        let count = idle.len();
+        self.say_goodbye(idle);
+        count
+    }
+
+    /// Drops idle condemned connections.
+    pub(super) fn evict(&self) -> usize {
+        let dead = lock(&self.inner).state.take_idle(|_, kept, _| kept.is_dead());
+        let count = dead.len();
+        for _ in &dead {
+            self.count(Counter::Evicted);
+        }
+        self.part_with(dead);
+        count
+    }
+
+    /// Closes connections without a word, in the background: the server has gone, or is not to be waited for.
+    pub(super) fn part_with(&self, kept: Vec<Boxed>) {
+        if kept.is_empty() {
+            return;
+        }
+        if let Ok(runtime) = self.process.runtime() {
+            runtime.spawn(async move { drop(kept) });
+        }
+    }
+
+    pub(super) fn say_goodbye(&self, kept: Vec<Boxed>) {
+        const LIMIT: Duration = Duration::from_secs(1);
+        if let Ok(runtime) = self.process.runtime() {
+            for kept in kept {
+                runtime.spawn(async move {
+                    let _ = tokio::time::timeout(LIMIT, kept.close()).await;
+                });
+            }
+        }
+    }
+}
