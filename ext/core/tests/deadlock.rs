@@ -28,8 +28,8 @@ fn two_pools_taken_in_opposite_order_hold_nobody_for_longer_than_the_limit() {
                 take(&pools[0], owner).unwrap();
                 both.wait();
                 let second = take_within(&pools[1], owner, Duration::from_millis(200)).unwrap();
-                assert!(pools[0].release(owner));
-                assert_eq!(pools[1].release(owner), second.is_some());
+                assert!(pools[0].release(owner, false));
+                assert_eq!(pools[1].release(owner, false), second.is_some());
                 second.is_some()
             })
         });
@@ -76,7 +76,7 @@ fn whoever_is_woken_may_look_at_the_pool_at_once_whatever_the_news() {
         handed.wait(2, looks(&handed, &told)).unwrap();
         handed.close();
         woken.recv_timeout(LONG).expect("the news that the pool is closed");
-        assert!(handed.release(1));
+        assert!(handed.release(1, false));
         until("nothing is open", || handed.is_drained());
 
         server.behave(Manner::Refuses("28P01"));
