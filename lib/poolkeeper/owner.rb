@@ -27,7 +27,9 @@ module Poolkeeper
 
     # The fibers that have owned connections of native pools, by their numbers.
     FIBERS = ObjectSpace::WeakMap.new
-    private_constant :FIBERS
+    # ... and their threads: a fiber whose thread has ended runs no more, and still calls itself alive.
+    THREADS = ObjectSpace::WeakMap.new
+    private_constant :FIBERS, :THREADS
 
     class << self
       # @return [Integer] the number of the present owner; never used for another one
@@ -39,7 +41,10 @@ module Poolkeeper
       #   else as with ActiveRecord
       def native
         number, fiber = Pool._present
-        FIBERS[number] = Fiber.current if fiber
+        return number unless fiber
+
+        FIBERS[number] = Fiber.current
+        THREADS[number] = Thread.current
         number
       end
 
@@ -47,7 +52,7 @@ module Poolkeeper
       # @return [Array<Integer>] those that have ended, so that they can give nothing back
       def gone(owners)
         # One that took a connection before was there before, and is among these if it still lives.
-        owners - Thread.list.map(&:object_id) - FIBERS.values.select(&:alive?).map(&:object_id)
+        owners - Thread.list.map(&:object_id) - owners.select { |owner| FIBERS[owner]&.alive? && THREADS[owner]&.alive? }
       end
 
       # @param leases [Array<Array(Integer, Float)>] owners, and for how many seconds each has had its connection

@@ -190,10 +190,15 @@ module Poolkeeper
     # Before anybody waits, what the dead still hold is taken from them.
     def wait(owner, timeout, for_block)
       timeout = timeout.nil? ? @checkout_timeout : Float(timeout)
-      gone = Owner.gone(_leases.map(&:first))
-      _reclaim(gone) if gone.any?
+      reclaim
       slot = _checkout(owner, for_block) || _queue(owner, timeout, for_block)
       slot || raise(late(:wait, timeout))
+    end
+
+    # Takes from the dead what they hold, and their places in the queue. Called again and again while somebody waits.
+    def reclaim
+      gone = Owner.gone(_owners)
+      _reclaim(gone) if gone.any?
     end
 
     def late(step, timeout)

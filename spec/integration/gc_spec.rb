@@ -49,7 +49,33 @@ RSpec.describe "The garbage collector", :scripts do
       "Sockets._hung_up" => [[SOCKET], [-1]],
       "Sockets._identity" => [[SOCKET], [-1], [nil]],
       "Sockets._part" => [[-1, 1], [SOCKET, 1]],
-      "Sockets._shut_down" => [[-1], [SOCKET]]
+      "Sockets._shut_down" => [[-1], [SOCKET]],
+      "Pool._open" => [[3, "sqlite::memory:".dup, Support::Native::OPTIONS], [3, "nonsense".dup, {}], [nil, nil, nil]],
+      "Pool._release_all" => [[6], [nil]],
+      "Pool._fibers_own" => [[false]],
+      "Pool._present" => [[]],
+      "Pool#_checkout" => [[7, false], [nil, nil]],
+      "Pool#_query" => [[0, 7, "SELECT ?1 AS one".dup, [broken[0], 1.5, nil, :x, Time.now, 2**70].first(1), false],
+                        [0, 7, "SELECT 1".dup, [], true], [9, 7, "x", [], false], [0, 7, broken[1], [Object.new], nil]],
+      "Pool#_begin" => [[0, 7], [9, 9]],
+      "Pool#_commit" => [[0, 7]],
+      "Pool#_roll_back" => [[0, 7, true], [0, 7, false]],
+      "Pool#_ping" => [[0, 7], [0, 9]],
+      "Pool#_lease" => [[]],
+      "Pool#release" => [[]],
+      "Pool#_queue" => [[8, 1.0, true], [7, 0.0, false], [1, Float::NAN, nil]],
+      "Pool#_release" => [[8, true], [99, nil]],
+      "Pool#_reclaim" => [[[9]], [[nil]]],
+      "Pool#_sweep" => [[]],
+      "Pool#_reload" => [[]],
+      "Pool#_resize" => [[4], [-1]],
+      "Pool#_close_idle" => [[]],
+      "Pool#_numbers" => [[]],
+      "Pool#_leases" => [[]],
+      "Pool#_owners" => [[]],
+      "Pool#_released" => [[]],
+      "Pool#_drained" => [[]],
+      "Pool#_close" => [[]]
     }
   RUBY
 
@@ -57,25 +83,19 @@ RSpec.describe "The garbage collector", :scripts do
     said = answers(<<~RUBY, timeout: 55)
       require "socket"
       require "poolkeeper"
+      require #{File.join(Support::Scripts::ROOT, "spec/support/native").dump}
       Poolkeeper.config.logger = nil
       ours, = Socket.pair(:UNIX, :STREAM)
       SOCKET = ours.fileno
       #{entries}
       modules = Poolkeeper.constants.map { |name| Poolkeeper.const_get(name) }.grep(Module)
-      there = modules.flat_map do |owner|
-        names = owner.singleton_methods(false).grep(/\\A_/).reject { |name| owner.method(name).source_location }
-        names.map { |name| "\#{owner.name.delete_prefix("Poolkeeper::")}.\#{name}" }
-      end
-      calls = entries.flat_map do |entry, arguments|
-        owner, name = entry.split(".")
-        method = Poolkeeper.const_get(owner).method(name)
-        arguments.map { |given| [method, given] }
-      end
+      there = Support::Native.reflected(Poolkeeper)
+      calls = entries.flat_map { |entry, arguments| arguments.map { |given| [entry, given] } }
       outcomes = []
       run = lambda do
-        calls.each do |method, given|
-          method.call(*given)
-        rescue Poolkeeper::InternalError, ArgumentError, TypeError, RangeError, EncodingError => e
+        calls.each do |entry, given|
+          Support::Native.call(entry, given)
+        rescue Poolkeeper::Error, ArgumentError, TypeError, RangeError, EncodingError, KeyError, NoMethodError => e
           outcomes << e.class
         end
       end

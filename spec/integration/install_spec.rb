@@ -32,7 +32,7 @@ RSpec.describe "The gem", :once do
     outside!(*gem, "build", "poolkeeper.gemspec", chdir: copy)
     file = Dir[File.join(copy, "poolkeeper-*.gem")].fetch(0)
     home = File.join(place, "home")
-    outside!("timeout", "-k1", "900", *gem, "install", "--local", "--no-document", "--install-dir", home, file,
+    outside!("timeout", "-k1", "1800", *gem, "install", "--local", "--no-document", "--install-dir", home, file,
              chdir: File.join(place, "elsewhere"), GEM_HOME: home, GEM_PATH: home)
   end
 

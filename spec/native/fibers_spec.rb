@@ -59,6 +59,19 @@ RSpec.describe "A native pool under a fiber scheduler", :native, :once, only: :p
     expect(ended.last).to be_a(Integer)
   end
 
+  it "is whole after a thread was killed whose fibers wait for it" do
+    pool = pool(size: 1)
+    thread = Thread.new do
+      Fiber.set_scheduler(Support::Scheduler.new)
+      Fiber.schedule { pool.with { |db| db.query("SELECT pg_sleep(30)") } }
+      Fiber.schedule { pool.with { nil } }
+    end
+    wait_until { pool.stats[:waiting] == 1 && sessions(state: "active").any? }
+    expect(timed { thread.kill.join }.last).to be < 2
+    expect(pool.with(timeout: 5) { |db| pid(db) }).to be_positive
+    expect(pool.stats).to include(leased: 0, waiting: 0)
+  end
+
   it "says in time that none came free" do
     pool = pool(size: 1)
     holding(pool) do

@@ -7,8 +7,7 @@ RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: 
   # Everything is back, and another owner can have it: nothing of the interrupted one is left on the server.
   def expect_whole(pool)
     wait_until(message: -> { pool.stats.to_s }) { pool.stats.values_at(:leased, :away, :opening, :waiting).sum.zero? }
-    expect(sessions(state: "active")).to eq([])
-    expect(sessions(state: /transaction/)).to eq([])
+    wait_until(message: -> { sessions.to_s }) { sessions(state: /active|transaction/).empty? }
     expect(on_another_thread { pool.with { |db| db.query("SELECT 1 AS one") } }).to eq([{ one: 1 }])
   end
 
@@ -20,7 +19,7 @@ RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: 
   def interrupted(way, ready, &block)
     thread = Thread.new do
       Thread.current.report_on_exception = false
-      way == :timeout ? Timeout.timeout(0.2, &block) : yield
+      way == :timeout ? Timeout.timeout(0.5, &block) : yield
     end
     wait_until(&ready)
     thread.kill if way == :kill
@@ -56,6 +55,7 @@ RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: 
 
     it "ends a statement, on the server too (#{way})" do
       pool = pool(size: 1)
+      warm(pool, 1)
       running = -> { sessions(state: "active", query: /pg_sleep/).any? }
       expect(interrupted(way, running) { pool.with { |db| db.query("SELECT pg_sleep(30)") } }).to be_a(error)
       expect_whole(pool)
@@ -64,6 +64,7 @@ RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: 
     it "rolls back a transaction whose statement it has cut off (#{way})" do
       server.sql("DROP TABLE IF EXISTS numbers; CREATE TABLE numbers (number int)")
       pool = pool(size: 1)
+      warm(pool, 1)
       running = -> { sessions(state: "active", query: /pg_sleep/).any? }
       interrupted(way, running) do
         pool.with do |db|
@@ -75,6 +76,44 @@ RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: 
       end
       expect_whole(pool)
       expect(server.sql("SELECT count(*) FROM numbers")).to eq([["0"]])
+    end
+  end
+
+  ends.slice(:raise, :kill).each do |way, error|
+    it "ends the wait of a close, which goes on (#{way})" do
+      pool = pool(size: 1)
+      holding(pool) do
+        ended = interrupted(way, -> { pool.closed? }) { pool.close(timeout: 30) }
+        expect(ended).to be_a(error)
+      end
+      await_sessions(0)
+      expect(pool.close).to be(true)
+    end
+
+    it "ends a wait for the statement before it, which a silent server keeps (#{way})" do
+      pool = pool(size: 1)
+      began = Queue.new
+      owner = lambda do
+        pool.with do |db|
+          frozen = pid(db)
+          began << frozen
+          Timeout.timeout(0.2) { db.query("SELECT pg_sleep(30)") }
+        rescue Timeout::Error
+          began << :second
+          db.query("SELECT 1")
+        end
+      end
+      frozen = nil
+      ready = lambda do
+        frozen ||= began.pop.tap do |backend|
+          wait_until { sessions(state: "active", query: /pg_sleep/).any? }
+          server.freeze_backend(backend)
+        end
+        began.pop == :second
+      end
+      expect(interrupted(way, ready, &owner)).to be_a(error).or(be_a(Poolkeeper::NotHeldError))
+      server.thaw_backend(frozen)
+      expect_whole(pool)
     end
   end
 

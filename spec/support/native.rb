@@ -3,9 +3,14 @@
 module Support
   # What the Rust library defines in Ruby.
   module Native
-    SOURCES = File.expand_path("../../ext/poolkeeper/src/*.rs", __dir__)
+    SOURCES = File.expand_path("../../ext/poolkeeper/src/**/*.rs", __dir__)
     # Defined in the library for specs only.
     SPECS = "Trip."
+
+    # Those of a native pool, as Ruby has checked them.
+    OPTIONS = { name: "a spec", size: 3, min: 0, checkout_timeout: 5.0, connect_timeout: 5.0, check_idle_after: 30.0,
+                idle_timeout: nil, max_lifetime: nil, keepalive: nil, statement_timeout: nil, leak_threshold: nil,
+                application_name: nil }.freeze
 
     # A call of each entry that succeeds; what is told of pool 1 comes first, so that the others find it.
     CALLS = {
@@ -24,10 +29,41 @@ module Support
       "Fault._interest" => [["PG::ConnectionBad"]],
       "Sockets._hung_up" => [-1], "Sockets._shut_down" => [-1], "Sockets._identity" => [-1],
       "Sockets._part" => [-1, 1], "Core._forked" => [], "Core._look" => [], "Core._want_watch" => [true],
-      "Core._sizes" => [], "Mirror._forget_pool" => [1]
+      "Core._sizes" => [], "Mirror._forget_pool" => [1],
+      "Pool._open" => [3, "sqlite::memory:", OPTIONS], "Pool._release_all" => [6], "Pool._fibers_own" => [false],
+      "Pool._present" => [],
+      "Pool#_checkout" => [7, false], "Pool#_query" => [0, 7, "SELECT ?1 AS one", [1], false], "Pool#_begin" => [0, 7],
+      "Pool#_commit" => [0, 7], "Pool#_roll_back" => [0, 7, true], "Pool#_ping" => [0, 7], "Pool#_lease" => [],
+      "Pool#release" => [], "Pool#_queue" => [8, 5.0, true], "Pool#_release" => [8, true], "Pool#_reclaim" => [[9]],
+      "Pool#_sweep" => [], "Pool#_reload" => [], "Pool#_resize" => [4], "Pool#_close_idle" => [], "Pool#_numbers" => [],
+      "Pool#_leases" => [], "Pool#_owners" => [], "Pool#_released" => [], "Pool#_drained" => [], "Pool#_close" => []
     }.freeze
 
+    # What comes before a call, so that it finds what it is about.
+    FIRST = { "Pool#_query" => "Pool#_checkout", "Pool#_begin" => "Pool#_checkout", "Pool#_commit" => "Pool#_checkout",
+              "Pool#_roll_back" => "Pool#_checkout", "Pool#_ping" => "Pool#_checkout",
+              "Pool#_queue" => "Pool#_release" }.freeze
+
     class << self
+      # Calls an entry of the library; those of a pool on one in memory, that holds a connection for owner 7.
+      #
+      # @return [Object] what it answers
+      def call(name, arguments = CALLS.fetch(name))
+        owner, method = name.split(/[.#]/)
+        return Poolkeeper.const_get(owner).send(method, *arguments) unless name.include?("#")
+
+        pool = name == "Pool#_close" ? Poolkeeper::Pool._open(4, "sqlite::memory:", OPTIONS) : self.pool
+        FIRST[name] && pool.send(FIRST[name].delete_prefix("Pool#"), *CALLS.fetch(FIRST[name]))
+        pool.send(method, *arguments)
+      end
+
+      # @return [Poolkeeper::Pool] with one connection open and idle
+      def pool
+        @pool ||= Poolkeeper::Pool._open(5, "sqlite::memory:", OPTIONS).tap do |pool|
+          pool._queue(7, 5.0, false)
+        end
+      end
+
       # @return [Array<String>] the entries as the sources register them, such as "Mirror._pool"
       def registered
         Dir[SOURCES].flat_map { |path| entries(File.read(path)) }

@@ -6,15 +6,15 @@ require "rbconfig"
 
 module Support
   # The library with the feature `trip`, in which panics can be forced and Rust's frames are counted. It is built once a
-  # run, into a target folder of its own: with another feature, cargo would write over the library that is tested.
+  # run, in the target folder of Rust's own tests, whose dependencies are the same, and copied out of there.
   module Trip
     ROOT = File.expand_path("../..", __dir__)
-    TARGET = File.join(ROOT, "target", "trip")
+    TARGET = File.join(ROOT, "target")
 
     class << self
       # @return [String] a folder for the load path that has the library in the place where the gem looks for it
       def folder
-        @folder ||= File.join(TARGET, "lib").tap do |folder|
+        @folder ||= File.join(TARGET, "trip", "lib").tap do |folder|
           build
           install(File.join(folder, "poolkeeper"))
         end
@@ -38,7 +38,7 @@ module Support
       def build
         command = %W[cargo rustc --manifest-path #{ROOT}/ext/poolkeeper/Cargo.toml --lib --locked --features trip
                      --target-dir #{TARGET}]
-        environment = { "RUBY" => RbConfig.ruby, "RUBYOPT" => nil, "CARGO_PROFILE_DEV_DEBUG" => "0" }
+        environment = { "RUBY" => RbConfig.ruby, "RUBYOPT" => nil }
         said, status = Open3.capture2e(environment, "timeout", "-k1", "900", *command, chdir: ROOT, stdin_data: "")
         raise "the library with panics was not built (#{status}):\n#{said}" unless status.success?
       end

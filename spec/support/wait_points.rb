@@ -28,8 +28,17 @@ module Support
     # What waits, but not for long enough to be interrupted there.
     NEVER = {
       "ext/core/src/socket.rs#hung_up" => "polls with a timeout of 0",
-      "ext/core/src/watch.rs#hang_ups" => "waits with a timeout of 0",
+      "ext/core/src/watch/mod.rs#hang_ups" => "waits with a timeout of 0",
       "ext/core/src/process/background.rs#follow" => "sleeps on the core's own thread, which Ruby does not know",
+      "ext/core/src/process/native/open.rs#connect_failed" => "the same",
+      "ext/core/src/process/native/statement.rs#late" => "the same",
+      "ext/core/src/process/native/upkeep.rs#keep_up" => "the same",
+      "ext/core/src/backend/descriptor.rs#opened" => "polls a future, once",
+      "ext/core/src/backend/sqlite/mod.rs#open" => "the same",
+      "ext/core/src/backend/sqlite/forks.rs#locked" => "a tenth of a second at most, for a lock that a fork has caught",
+      "lib/poolkeeper/pools.rb#add" => "the lock is held for an assignment",
+      "lib/poolkeeper/pools.rb#remove" => "the same",
+      "lib/poolkeeper/pools.rb#define" => "the same",
       "lib/poolkeeper/background.rb#start" => "Thread.new; whoever starts it has only tried a lock",
       "lib/poolkeeper/observed/callbacks.rb#queue" => "called with the pool's lock held, which is re-entrant",
       "lib/poolkeeper/observed/eviction.rb#take_away" => "the same",
@@ -42,9 +51,19 @@ module Support
       "lib/poolkeeper/observed/release.rb#roll_back" => "a database in this process answers at once"
     }.freeze
 
+    # What has examples of its own: the spec, and how it is called there.
+    ELSEWHERE = {
+      "ext/poolkeeper/src/pool/mod.rs#queue" =>
+        ["native/interrupts_spec.rb", "ends a wait for a connection, and the next in line is served"],
+      "ext/poolkeeper/src/pool/statements.rs#outcome" => ["native/interrupts_spec.rb", "ends a statement, on the server"],
+      "ext/poolkeeper/src/pool/statements.rs#begin_work" =>
+        ["native/interrupts_spec.rb", "ends a wait for the statement before it"],
+      "lib/poolkeeper/pool.rb#close" => ["native/interrupts_spec.rb", "ends the wait of a close"]
+    }.freeze
+
     # Where all that takes a connection out of a pool waits for its lock.
     WHOLE = "lib/poolkeeper/observed/eviction.rb#whole"
-    # The only wait in Rust.
+    # The wait in Rust for what is to be told.
     NEXT = %w[ext/poolkeeper/src/notices.rs#next ext/gvl/src/wait.rs#without_gvl ext/gvl/src/signal.rs#wait].freeze
 
     point "for an event, in a thread of the application", at: NEXT do

@@ -18,21 +18,23 @@ RSpec.describe "The list of the places where poolkeeper waits" do
   /x
   # ... and in Rust.
   rust = /
-    rb_nogvl|rb_thread_call_without_gvl|gvl::wait\(|\bpoll\(|epoll::wait\(|block_on|sleep\(|Condvar|\.recv\(|\.join\(\)
+    rb_nogvl|rb_thread_call_without_gvl|gvl::wait\(|\bwait_for\(|\bpoll\(|epoll::wait\(|block_on|sleep\(|Condvar|\.recv\(|\.join\(\)
   /x
   # What looks the same and is not.
   harmless = /\.keys\.join|\A\s*use\s/
 
+  # What others test, in files of their own.
+  elsewhere = Support::WaitPoints::ELSEWHERE
   language = Struct.new(:files, :waits, :head, :comment)
   ruby = language.new("lib/**/*.rb", ruby, /^\s*def (?:self\.)?([\w?!]+)/, /^\s*#.*|\s# .*/)
-  rust = language.new("ext/*/src/**/*.rs", rust, /^\s*(?:pub(?:\([^)]*\))? )?(?:unsafe )?(?:extern "C" )?fn (\w+)/,
+  rust = language.new("ext/*/src/**/*.rs", rust, /^\s*(?:pub(?:\([^)]*\))? )?(?:async )?(?:unsafe )?(?:extern "C" )?fn (\w+)/,
                       %r{^\s*//.*})
 
   # Each method with a line that can wait, as "file#method".
   found = [ruby, rust].flat_map do |one|
-    Dir[File.join(root, one.files)].flat_map do |path|
+    # A test of Rust's waits for whatever it likes.
+    Dir[File.join(root, one.files)].reject { |path| path.include?("/tests/") }.flat_map do |path|
       method = nil
-      # A test of Rust's waits for whatever it likes.
       File.read(path).split("#[cfg(test)]").first.lines.filter_map do |line|
         code = line.sub(one.comment, "")
         method = code[one.head, 1] || method
@@ -41,11 +43,17 @@ RSpec.describe "The list of the places where poolkeeper waits" do
       end
     end
   end.uniq
-  listed = Support::WaitPoints.all.flat_map(&:at).uniq + Support::WaitPoints::NEVER.keys
+  listed = Support::WaitPoints.all.flat_map(&:at).uniq + Support::WaitPoints::NEVER.keys + elsewhere.keys
 
   found.each do |place|
     it "has #{place}" do
       expect(listed).to include(place)
+    end
+  end
+
+  elsewhere.each do |place, (spec, example)|
+    it "has its examples elsewhere (#{place})" do
+      expect(File.read(File.join(root, "spec", spec))).to include(example)
     end
   end
 

@@ -6,15 +6,20 @@ mod statements;
 use std::cell::{Ref, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use magnus::{function, method, Class, Error, Module, Object, RArray, RHash, RModule, Ruby};
+use magnus::typed_data::Obj;
+use magnus::value::ReprValue;
+use magnus::{function, method, Class, Error, Module, Object, RArray, RHash, RModule, Ruby, Value};
 use poolkeeper_core::error::Error as CoreError;
 use poolkeeper_core::pool::Options;
 use poolkeeper_core::process::{self, Found, NativePool, Process};
 use poolkeeper_gvl::{owner, wait_for, Lent, Owner};
 
 use crate::guard::{guarded, to_ruby};
+
+/// How often whoever waits has those looked for that are gone.
+const LOOK_FOR_GONE: Duration = Duration::from_millis(500);
 
 /// A pool, and what it takes to make it anew in a forked child.
 #[magnus::wrap(class = "Poolkeeper::Pool", free_immediately, size)]
@@ -163,23 +168,36 @@ fn checkout(ruby: &Ruby, pool: &Pool, owner: u64, for_block: bool) -> Result<Opt
 }
 
 /// Waits for a connection, at most so many seconds: the number of a slot, or nil.
-fn queue(ruby: &Ruby, pool: &Pool, owner: u64, limit: f64, for_block: bool) -> Result<Option<usize>, Error> {
+///
+/// Now and then it has those looked for that are gone: one of them may be ahead, or hold what is waited for.
+fn queue(ruby: &Ruby, pool: Obj<Pool>, owner: u64, limit: f64, for_block: bool) -> Result<Option<usize>, Error> {
     guarded(ruby, || {
+        let mut looked = Instant::now();
         let native = pool.native(ruby)?;
         let lent = lend(ruby)?;
         let waker = lent.signal().clone();
         let ticket = native.wait(owner, Arc::new(move || waker.post()));
         let ticket = ticket.map_err(|error| to_ruby(ruby, &error))?;
-        match wait_for(ruby, lent.signal(), seconds(limit), || {
-            here(&native, native.answer(owner, ticket))
-        }) {
-            Ok(Some(Ok(slot))) => {
+        let answer = || {
+            if looked.elapsed() >= LOOK_FOR_GONE {
+                looked = Instant::now();
+                if let Err(interrupt) = pool.funcall::<_, _, Value>("reclaim", ()) {
+                    return Some(Err(interrupt));
+                }
+            }
+            let answer = here(&native, native.answer(owner, ticket))?;
+            Some(answer.map_err(|error| to_ruby(ruby, &error)))
+        };
+        match wait_for(ruby, lent.signal(), seconds(limit), answer)
+            .map(Option::transpose)
+            .and_then(|answer| answer)
+        {
+            Ok(Some(slot)) => {
                 if for_block {
                     native.lend_to_block(owner);
                 }
                 Ok(Some(slot))
             }
-            Ok(Some(Err(error))) => Err(to_ruby(ruby, &error)),
             Ok(None) => {
                 native.give_up(owner, ticket);
                 Ok(None)
@@ -267,6 +285,11 @@ fn released(ruby: &Ruby, pool: &Pool) -> Result<u64, Error> {
     guarded(ruby, || Ok(pool.known().map_or(0, |native| native.released())))
 }
 
+/// Who holds something, or waits.
+fn owners(ruby: &Ruby, pool: &Pool) -> Result<Vec<u64>, Error> {
+    guarded(ruby, || Ok(pool.native(ruby)?.owners()))
+}
+
 /// Owner and age of each lease.
 fn leases(ruby: &Ruby, pool: &Pool) -> Result<RArray, Error> {
     guarded(ruby, || {
@@ -304,6 +327,7 @@ pub fn init(ruby: &Ruby, module: RModule) -> Result<(), Error> {
     pool.define_method("_drained", method!(drained, 0))?;
     pool.define_method("_numbers", method!(numbers, 0))?;
     pool.define_method("_leases", method!(leases, 0))?;
+    pool.define_method("_owners", method!(owners, 0))?;
     pool.define_method("_released", method!(released, 0))?;
     Ok(())
 }

@@ -169,6 +169,16 @@ impl<C: Standing> State<C> {
         }
     }
 
+    /// Takes an owner out of the queue that is gone. Returns its ticket.
+    pub fn dismiss_owner(&mut self, owner: OwnerId) -> Option<Ticket> {
+        self.waiters.leave_all_of(owner)
+    }
+
+    /// The owners that wait.
+    pub fn waiting(&self) -> impl Iterator<Item = OwnerId> + '_ {
+        self.waiters.owners()
+    }
+
     /// Takes every waiter out of the queue, oldest first: they are to be told why.
     pub fn dismiss(&mut self) -> Vec<Ticket> {
         self.waiters.drain()

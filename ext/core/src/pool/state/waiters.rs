@@ -29,6 +29,16 @@ impl Waiters {
         self.0.retain(|waiter| waiter.ticket != ticket);
     }
 
+    /// Takes out an owner. Returns its ticket.
+    pub(super) fn leave_all_of(&mut self, owner: OwnerId) -> Option<Ticket> {
+        let place = self.0.iter().position(|waiter| waiter.owner == owner)?;
+        self.0.remove(place).map(|waiter| waiter.ticket)
+    }
+
+    pub(super) fn owners(&self) -> impl Iterator<Item = OwnerId> + '_ {
+        self.0.iter().map(|waiter| waiter.owner)
+    }
+
     /// Takes out all, oldest first.
     pub(super) fn drain(&mut self) -> Vec<Ticket> {
         self.0.drain(..).map(|waiter| waiter.ticket).collect()

@@ -126,9 +126,23 @@ impl NativePool {
         true
     }
 
-    /// Ends the leases of owners that are gone. Returns how many.
+    /// Ends the leases of owners that are gone, and takes them out of the queue. Returns how many leases that were.
     pub fn reclaim(&self, gone: &[OwnerId]) -> usize {
-        gone.iter().filter(|owner| self.release(**owner, true)).count()
+        let ended = gone.iter().filter(|owner| {
+            let work = {
+                let mut inner = lock(&self.inner);
+                if let Some(ticket) = inner.state.dismiss_owner(**owner) {
+                    inner.waiting.leave(ticket);
+                }
+                let slot = inner.state.lease(**owner).map(|(slot, _)| slot);
+                slot.and_then(|slot| inner.working.get(&slot).cloned())
+            };
+            let released = self.release(**owner, true);
+            // Nobody waits for it, and nobody could say so.
+            work.inspect(|work| work.abandon());
+            released
+        });
+        ended.count()
     }
 
     fn evidence_of(&self, lease: &crate::pool::Lease<Box<Kept>>) -> Option<(Arc<str>, Instant, Instant)> {

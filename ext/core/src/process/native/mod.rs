@@ -45,6 +45,8 @@ pub struct NativePool {
 struct Inner {
     state: State<Box<Kept>>,
     waiting: Waiting,
+    /// The statements under way.
+    working: FxHashMap<SlotId, Arc<Work>>,
     /// Who wants to know when the statement under way on a slot is over.
     expecting: FxHashMap<SlotId, Vec<Waker>>,
     down: Option<Down>,
@@ -110,6 +112,7 @@ impl Process {
             inner: Mutex::new(Inner {
                 state,
                 waiting: Waiting::default(),
+                working: FxHashMap::default(),
                 expecting: FxHashMap::default(),
                 down: None,
                 generation: 0,
@@ -158,6 +161,13 @@ impl NativePool {
     /// How many connections are in which state.
     pub fn numbers(&self) -> Numbers {
         lock(&self.inner).state.numbers()
+    }
+
+    /// On whose behalf there are leases, or are to be.
+    pub fn owners(&self) -> Vec<OwnerId> {
+        let inner = lock(&self.inner);
+        let leases = inner.state.leases().map(|(_, lease)| lease.owner);
+        leases.chain(inner.state.waiting()).collect()
     }
 
     /// The leases: owner and age.

@@ -104,18 +104,23 @@ impl NativePool {
     pub fn start(&self, slot: SlotId, owner: OwnerId, statement: Statement, wake: Waker) -> Result<Arc<Work>, Error> {
         let runtime = self.process.runtime()?;
         let pool = self.this().ok_or_else(|| self.closed())?;
-        let (ticket, used, kept) = lock(&self.inner).state.take(slot, owner).map_err(|refused| {
-            self.not_held(match refused {
-                Refused::NotLeased => Misuse::Gone,
-                Refused::Busy => Misuse::Busy,
-                Refused::Broken => Misuse::Broken,
-            })
-        })?;
         let work = Arc::new(Work {
             result: Mutex::default(),
             abandoned: Notify::new(),
             wake,
         });
+        let (ticket, used, kept) = {
+            let mut inner = lock(&self.inner);
+            let taken = inner.state.take(slot, owner).map_err(|refused| {
+                self.not_held(match refused {
+                    Refused::NotLeased => Misuse::Gone,
+                    Refused::Busy => Misuse::Busy,
+                    Refused::Broken => Misuse::Broken,
+                })
+            })?;
+            inner.working.insert(slot, work.clone());
+            taken
+        };
         let telling = Telling {
             work: work.clone(),
             pool,
@@ -147,6 +152,7 @@ impl NativePool {
                 }
                 None => inner.state.broke(slot, ticket),
             };
+            inner.working.remove(&slot);
             (outcome, inner.expecting.remove(&slot).unwrap_or_default())
         };
         self.follow(outcome);
