@@ -7,7 +7,8 @@ Gem::Specification.new do |spec|
   spec.version = Poolkeeper::VERSION
   spec.summary = "Keeps the database connections of Karafka's workers released, verified and recovered."
   spec.description = "Gives ActiveRecord's connections back after each job, for every role and shard; replaces dead " \
-                     "ones before anybody asks for them; never hands on an open transaction. With a core in Rust."
+                     "ones before anybody asks for them; never hands on an open transaction. Pools of its own for " \
+                     "PostgreSQL, MySQL, MariaDB and SQLite. With a core in Rust."
   spec.authors = ["The poolkeeper maintainers"]
   spec.license = "MIT"
   spec.required_ruby_version = ">= 3.1"
@@ -21,5 +22,7 @@ Gem::Specification.new do |spec|
   spec.require_paths = ["lib"]
   spec.extensions = ["ext/poolkeeper/extconf.rb"]
 
-  # No runtime dependency: ActiveRecord, Karafka and the drivers are the application's own.
+  # ActiveRecord, Karafka and the drivers are the application's own.
+  # What native pools answer numbers with decimal places as; a default gem up to Ruby 3.3, and a bundled one since.
+  spec.add_dependency "bigdecimal", ">= 3.1"
 end

@@ -13,7 +13,7 @@ module Requirements
   module_function
 
   def check
-    problems = [rust_problem, libclang_problem, header_problem].compact
+    problems = [rust_problem, libclang_problem, header_problem, compiler_problem].compact
     return if problems.empty?
 
     abort "poolkeeper cannot be built on this machine:\n#{problems.map { |problem| "  * #{problem}\n" }.join}"
@@ -50,6 +50,15 @@ module Requirements
     told = version_of(llvm_config) ? [`#{llvm_config.shellescape} --libdir`.strip] : []
     told + Dir.glob(%w[/usr/lib /usr/lib64 /usr/lib/*-linux-* /usr/lib/llvm*/lib /usr/local/lib /usr/local/llvm*/lib
                        /opt/homebrew/opt/llvm/lib /usr/local/opt/llvm/lib /Library/Developer/CommandLineTools/usr/lib])
+  end
+
+  # SQLite and the cryptography of TLS are C.
+  def compiler_problem
+    compiler = ENV.fetch("CC", "cc")
+    return if version_of(compiler)
+
+    "a C compiler is needed, and #{compiler} was not found on the PATH: `apt-get install gcc libc6-dev` (Debian, " \
+      "Ubuntu)"
   end
 
   def header_problem

@@ -52,7 +52,8 @@ module Poolkeeper
       # @return [Array<Integer>] those that have ended, so that they can give nothing back
       def gone(owners)
         # One that took a connection before was there before, and is among these if it still lives.
-        owners - Thread.list.map(&:object_id) - owners.select { |owner| FIBERS[owner]&.alive? && THREADS[owner]&.alive? }
+        alive = owners.select { |owner| FIBERS[owner]&.alive? && THREADS[owner]&.alive? }
+        owners - Thread.list.map(&:object_id) - alive
       end
 
       # @param leases [Array<Array(Integer, Float)>] owners, and for how many seconds each has had its connection

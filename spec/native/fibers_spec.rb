@@ -44,7 +44,8 @@ RSpec.describe "A native pool under a fiber scheduler", :native, :once, only: :p
     order = []
     take = ->(number) { -> { pool.with { |db| order << number && db.query("SELECT pg_sleep(0.02)") } } }
     busy = -> { 20.times { sleep(0.005) } && :busy }
-    ended = fibers(*Array.new(5) { |number| take.call(number) }, busy)
+    works = Array.new(5) { |number| take.call(number) }
+    ended = fibers(*works, busy)
     expect(order).to eq([0, 1, 2, 3, 4])
     expect(ended.map(&:first)).to include(5)
     expect(ended.map(&:last).grep(StandardError)).to eq([])

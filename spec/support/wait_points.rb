@@ -55,7 +55,8 @@ module Support
     ELSEWHERE = {
       "ext/poolkeeper/src/pool/mod.rs#queue" =>
         ["native/interrupts_spec.rb", "ends a wait for a connection, and the next in line is served"],
-      "ext/poolkeeper/src/pool/statements.rs#outcome" => ["native/interrupts_spec.rb", "ends a statement, on the server"],
+      "ext/poolkeeper/src/pool/statements.rs#outcome" =>
+        ["native/interrupts_spec.rb", "ends a statement, on the server too"],
       "ext/poolkeeper/src/pool/statements.rs#begin_work" =>
         ["native/interrupts_spec.rb", "ends a wait for the statement before it"],
       "lib/poolkeeper/pool.rb#close" => ["native/interrupts_spec.rb", "ends the wait of a close"]

@@ -18,7 +18,8 @@ RSpec.describe "The list of the places where poolkeeper waits" do
   /x
   # ... and in Rust.
   rust = /
-    rb_nogvl|rb_thread_call_without_gvl|gvl::wait\(|\bwait_for\(|\bpoll\(|epoll::wait\(|block_on|sleep\(|Condvar|\.recv\(|\.join\(\)
+    rb_nogvl|rb_thread_call_without_gvl|gvl::wait\(|\bwait_for\(|\bpoll\(|epoll::wait\(|block_on|sleep\(|
+    Condvar|\.recv\(|\.join\(\)
   /x
   # What looks the same and is not.
   harmless = /\.keys\.join|\A\s*use\s/
@@ -27,8 +28,8 @@ RSpec.describe "The list of the places where poolkeeper waits" do
   elsewhere = Support::WaitPoints::ELSEWHERE
   language = Struct.new(:files, :waits, :head, :comment)
   ruby = language.new("lib/**/*.rb", ruby, /^\s*def (?:self\.)?([\w?!]+)/, /^\s*#.*|\s# .*/)
-  rust = language.new("ext/*/src/**/*.rs", rust, /^\s*(?:pub(?:\([^)]*\))? )?(?:async )?(?:unsafe )?(?:extern "C" )?fn (\w+)/,
-                      %r{^\s*//.*})
+  rust_head = /^\s*(?:pub(?:\([^)]*\))? )?(?:async )?(?:unsafe )?(?:extern "C" )?fn (\w+)/
+  rust = language.new("ext/*/src/**/*.rs", rust, rust_head, %r{^\s*//.*})
 
   # Each method with a line that can wait, as "file#method".
   found = [ruby, rust].flat_map do |one|
