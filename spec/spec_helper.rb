@@ -26,6 +26,11 @@ end
 Warning.singleton_class.prepend(OwnWarnings)
 
 $LOAD_PATH.unshift(File.expand_path("../lib", __dir__))
+# Mechanisms in Rust can be switched off in the library with panics only.
+if ENV["POOLKEEPER_OFF"].to_s.include?("native_")
+  require_relative "support/trip"
+  $LOAD_PATH.unshift(Support::Trip.folder)
+end
 require "poolkeeper"
 require_relative "support/wait"
 require_relative "support/proc"

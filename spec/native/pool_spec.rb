@@ -36,6 +36,19 @@ RSpec.describe Poolkeeper::Pool, :native, :once, only: :postgresql do
     expect(pool.stats).to include(leased: 0, idle: 1)
   end
 
+  it "hands no open transaction on, and says that one was left" do
+    server.sql("DROP TABLE IF EXISTS left_open; CREATE TABLE left_open (number int)")
+    pool = pool(size: 1)
+    pool.with do |db|
+      db.execute("BEGIN")
+      db.execute("INSERT INTO left_open VALUES (1)")
+    end
+    pool.with { |db| db.execute("INSERT INTO left_open VALUES (2)") }
+    expect(server.sql("SELECT number FROM left_open")).to eq([["2"]])
+    expect(sessions(state: /transaction/)).to eq([])
+    expect_log(/a transaction was left open \(pool=default/)
+  end
+
   it "is released with everything else" do
     first = pool(name: :first)
     second = pool(name: :second)

@@ -93,6 +93,19 @@ module Switches
       replace(Poolkeeper::Observed::Driver, :fine?) { |_| true }
     end
 
+    # What Rust does for native pools, in the library with switches.
+    %w[rollback look mark cancel order parting eviction down].each do |mechanism|
+      define_method(:"native_#{mechanism}") { Poolkeeper::Trip._off(mechanism) }
+    end
+
+    def native_release
+      replace(Poolkeeper::Pools, :release) { 0 }
+    end
+
+    def native_reclaim
+      replace(Poolkeeper::Pool, :reclaim, of: :instance) { nil }
+    end
+
     def farewell
       Poolkeeper::Observed::Farewell.remove_method(:disconnect!)
     end

@@ -1,14 +1,22 @@
-//! Panics on demand. What a panic leaves behind can only be shown where one happens, and none does by itself.
+//! Panics on demand: what a panic leaves behind can only be shown where one happens, and none does by itself. And
+//! mechanisms that are switched off, so that their specs can be seen to fail.
 //!
 //! Only specs build the library with the feature `trip`; without it, as in every gem, nothing of this is in it.
 
 #[cfg(feature = "trip")]
-pub use armed::{arm, frames, here, tripped, Frame};
+pub use armed::{arm, frames, here, off, switch_off, tripped, Frame};
 
 /// A place where a spec may want a panic.
 #[cfg(not(feature = "trip"))]
 #[inline(always)]
 pub fn here(_place: &'static str) {}
+
+/// Whether a mechanism is switched off, which only the library for specs can be told.
+#[cfg(not(feature = "trip"))]
+#[inline(always)]
+pub fn off(_mechanism: &'static str) -> bool {
+    false
+}
 
 /// A frame that Ruby must not jump over; only the library for specs counts them.
 #[cfg(not(feature = "trip"))]
@@ -26,7 +34,7 @@ impl Frame {
 
 #[cfg(feature = "trip")]
 mod armed {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::sync::atomic::{AtomicI64, Ordering};
     use std::sync::Mutex;
     use std::thread::{current, ThreadId};
@@ -34,6 +42,7 @@ mod armed {
     use crate::lock::lock;
 
     static PLACES: Mutex<BTreeMap<String, Place>> = Mutex::new(BTreeMap::new());
+    static OFF: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     static FRAMES: AtomicI64 = AtomicI64::new(0);
 
     #[derive(Default)]
@@ -83,6 +92,16 @@ mod armed {
         place.left -= 1;
         place.tripped += 1;
         true
+    }
+
+    /// From now on a mechanism does nothing.
+    pub fn switch_off(mechanism: &str) {
+        lock(&OFF).insert(mechanism.to_owned());
+    }
+
+    /// Whether a mechanism is switched off.
+    pub fn off(mechanism: &'static str) -> bool {
+        lock(&OFF).contains(mechanism)
     }
 
     /// How many frames are alive: those whose destructor has not run yet, and those whose destructor never will.

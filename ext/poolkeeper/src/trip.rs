@@ -11,6 +11,10 @@ fn arm(place: String, skip: u64, times: u64, here: bool) {
     trip::arm(&place, skip, times, here);
 }
 
+fn off(mechanism: String) {
+    trip::switch_off(&mechanism);
+}
+
 fn tripped(place: String) -> u64 {
     trip::tripped(&place)
 }
@@ -30,6 +34,7 @@ fn be_jumped_over(ruby: &Ruby, seconds: f64) -> Result<(), Error> {
 pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
     let trip = module.define_module("Trip")?;
     trip.define_singleton_method("_arm", function!(arm, 4))?;
+    trip.define_singleton_method("_off", function!(off, 1))?;
     trip.define_singleton_method("_tripped", function!(tripped, 1))?;
     trip.define_singleton_method("_frames", function!(frames, 0))?;
     trip.define_singleton_method("_be_jumped_over", function!(be_jumped_over, 1))?;

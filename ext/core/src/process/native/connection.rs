@@ -11,6 +11,7 @@ use crate::observed::{Condemned, Mark, Socket};
 use crate::pool::Standing;
 use crate::socket;
 use crate::sql::Effect;
+use crate::trip;
 
 /// A session with what the pool knows of it.
 pub(super) struct Kept {
@@ -138,11 +139,11 @@ impl Kept {
 
 impl Standing for Box<Kept> {
     fn is_condemned(&self) -> bool {
-        self.mark.is_condemned()
+        self.mark.is_condemned() && !trip::off("mark")
     }
 
     fn is_dirty(&self) -> bool {
-        self.interrupted || self.transaction != Transaction::None
+        !trip::off("rollback") && (self.interrupted || self.transaction != Transaction::None)
     }
 }
 

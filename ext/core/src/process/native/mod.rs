@@ -24,6 +24,7 @@ pub use crate::pool::Waker;
 use crate::pool::{LeaseCount, Numbers, Options, Outcome, SlotId, State, Ticket, Waiting};
 use crate::socket;
 use crate::stats::Counter;
+use crate::trip;
 use crate::watch::runtime::epolls;
 
 use connection::Kept;
@@ -138,7 +139,9 @@ impl Process {
     /// Drops the idle condemned connections of a native pool. Returns whether there is such a pool.
     pub(super) fn evict_native(&self, pool: u64) -> bool {
         let native = lock(&self.natives).get(&pool).and_then(Weak::upgrade);
-        native.map(|native| native.evict()).is_some()
+        native
+            .map(|native| trip::off("eviction") || native.evict() > 0)
+            .is_some()
     }
 }
 
