@@ -30,11 +30,15 @@ module Demo
       leave_leases_behind if (number % LEAVES_LEASES).zero?
       rows = price(messages.map { |message| [message, JSON.parse(message.payload)] })
       write(rows)
+      leave_a_trail
       # After the orders are written: what a forgotten transaction holds was never delivered.
       forget_a_transaction if batch == FORGETS_TRANSACTION
     end
 
     private
+
+    # {Trail}, where there is poolkeeper.
+    def leave_a_trail; end
 
     def batch
       [partition, messages.first.offset]
