@@ -2,7 +2,7 @@
 
 module Demo
   # The audit trail: what a batch leaves in the table `audit`, through a native pool of poolkeeper, when its orders are
-  # committed. The batch succeeds only with its row: so one that comes again may leave a second, and none leaves nothing.
+  # committed. A batch succeeds only with its row: so one that comes again may leave a second, and none leaves nothing.
   # For consumers whose constant AUDIT says how the row is written.
   module Trail
     # Fewer than there are workers, so that some wait.

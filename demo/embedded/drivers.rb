@@ -5,7 +5,7 @@ module Demo
     # What this demo does without: nothing of it may be loaded, be it a Ruby file or a library.
     module Drivers
       FEATURES = %w[pg pg_ext mysql2 trilogy sqlite3 sqlite3_native sequel active_record active_support].freeze
-      LIBRARIES = /\/(lib(?:pq|mariadb|mysqlclient|sqlite3)\.so[^\s]*)/
+      LIBRARIES = %r{/(lib(?:pq|mariadb|mysqlclient|sqlite3)\.so\S*)}
 
       # @return [Array<String>] what of it is loaded in this process
       def self.loaded

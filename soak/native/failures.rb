@@ -6,8 +6,11 @@ module Soak
   module Native
     # Jobs that failed, in a file, and whether what was done to the server explains them.
     class Failures
-      # What was done: a session ended, or the server away. `stopped` is when it was gone, `recovered` when the first job
-      # had succeeded since.
+      # What may come of a connection that its server ends, and of a server that is not there; nothing else may.
+      LOST = "Poolkeeper::ConnectionError"
+      DOWN = "Poolkeeper::HostDownError"
+      # What was done: a session ended, or the server away. `stopped` is when it was gone, `recovered` when the first
+      # job had succeeded since.
       Harm = Struct.new(:name, :began, :stopped, :ended, :recovered)
 
       # @param folder [String]
@@ -25,7 +28,8 @@ module Soak
         # Replaced, never changed in place: workers walk through it.
         @harms += [harm]
         yield harm
-        harm.ended = Support.now
+      ensure
+        harm&.ended = Support.now
       end
 
       # The server is gone: whatever succeeds from now on has met it anew.
@@ -67,22 +71,23 @@ module Soak
       end
 
       # @param failure [Hash]
-      # @return [Symbol, nil] what explains it: :away, :restart (in flight when the server went), :session; or nothing
+      # @return [Symbol, nil] what explains it: :restart (in flight when the server went), :away, :session; or nothing
       def explanation(failure)
-        return unless connection?(failure)
-
         restarts, sessions = @harms.partition { |harm| harm.name == :restart }
-        return :restart if restarts.any? { |harm| overlap?(failure, harm.began, harm.stopped) }
-        return :away if restarts.any? { |harm| failure[:begun].between?(harm.began, harm.recovered || Float::INFINITY) }
+        case failure[:error]
+        when LOST
+          return :restart if restarts.any? { |harm| overlap?(failure, harm.began, harm.stopped) }
+          return :session if sessions.any? { |harm| overlap?(failure, harm.began, harm.ended) }
 
-        :session if sessions.any? { |harm| overlap?(failure, harm.began, harm.ended) }
+          :away if away?(restarts, failure)
+        when DOWN then :away if away?(restarts, failure)
+        end
       end
 
       private
 
-      # Nothing else may come of a server that hangs up.
-      def connection?(failure)
-        %w[Poolkeeper::ConnectionError Poolkeeper::HostDownError].include?(failure[:error])
+      def away?(restarts, failure)
+        restarts.any? { |harm| failure[:begun].between?(harm.began, harm.recovered || Float::INFINITY) }
       end
 
       def overlap?(failure, from, to)

@@ -42,9 +42,9 @@ module Soak
       def to_s
         counts = self.counts.zip(@counts).map { |after, before| after - before }
         sessions, restarts = %i[session restart].map { |name| @failures.harms(name, @began).size }
-        table(format("%s, native pool of %d, Ruby %s: %d jobs done by %d threads; %d ended by their Timeout, %d threads " \
-                     "killed, %d sessions ended, %d restarts", Support::Dialect.family, @pool.stats[:size], RUBY_VERSION,
-                     counts[0], Workers::COUNT, *counts[1..], sessions, restarts))
+        table(format("%s, native pool of %d, Ruby %s: %d jobs done by %d threads; %d ended by their Timeout, %d " \
+                     "threads killed, %d sessions ended, %d restarts", Support::Dialect.family, @pool.stats[:size],
+                     RUBY_VERSION, counts[0], Workers::COUNT, *counts[1..], sessions, restarts))
       end
 
       private
@@ -67,16 +67,21 @@ module Soak
         settle
         sessions = @node.backends
         most("sessions on the server", sessions.size, @pool.stats[:size])
-        same("sessions in a transaction, or at work", sessions.count { |one| one.state != "idle" }, 0)
+        queries = busy(sessions).map(&:query).uniq.join("; ")
+        same("sessions in a transaction, or at work", busy(sessions).size, 0, queries)
         same("leased, waiting or being cleaned", @pool.stats.values_at(:leased, :waiting, :away).sum, 0)
         same("threads that did not end", @workers.stuck, 0)
       end
 
-      # What the last job left open is rolled back within a second, or dropped.
+      # What the last jobs left open is rolled back within a second, or its connection is dropped.
       def settle
-        Support.wait_until { @pool.stats[:away].zero? }
+        Support.wait_until { @pool.stats[:away].zero? && busy(@node.backends).empty? }
       rescue Support::DeadlineError
         nil
+      end
+
+      def busy(sessions)
+        sessions.reject { |session| session.state == "idle" }
       end
 
       # As another client counts them, worker by worker.
@@ -108,7 +113,7 @@ module Soak
         by = failures.group_by { |failure| @failures.explanation(failure) }
         by.default = []
         restarts = @failures.harms(:restart, @began)
-        most("jobs in flight at a restart that failed", by[:restart].size, restarts.size * Workers::COUNT)
+        most("jobs in flight at a restart that failed", by[:restart].size, restarts.size * @pool.stats[:size])
         most("jobs cut by a session's end", by[:session].size, @failures.harms(:session, @began).size)
         @lines << [true, "jobs begun while the server was away", "#{by[:away].size} failed"]
         same("jobs that failed of anything else", by[nil].size, 0, examples(by[nil]))

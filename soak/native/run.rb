@@ -27,12 +27,10 @@ module Soak
     def self.run(seconds, seed)
       Poolkeeper.config.logger = Logger.new($stderr, level: :fatal)
       sql = Sql.new
-      Dir.mktmpdir("poolkeeper-soak-") do |folder|
-        Support::Dialect.current.start(**sql.settings) do |cluster|
-          node = cluster.primary
-          over(node, sql, folder, seconds, seed)
-        end
-      end
+      cluster = Support::Dialect.current.start(**sql.settings)
+      Dir.mktmpdir("poolkeeper-soak-") { |folder| over(cluster.primary, sql, folder, seconds, seed) }
+    ensure
+      cluster&.close
     end
 
     def self.over(node, sql, folder, seconds, seed)

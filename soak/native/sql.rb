@@ -5,8 +5,8 @@ module Soak
     # What is said to a server, by the family it is of.
     class Sql
       TABLE = "CREATE TABLE numbers (worker integer NOT NULL, number integer NOT NULL)"
-      # Longer than any Timeout.
-      LONG = 5
+      # Longer than anybody waits: one that its Timeout does not end on the server too is seen there at the end.
+      LONG = 60
       private_constant :LONG
 
       # @return [Hash] settings of the server: nobody reads a log of every statement
