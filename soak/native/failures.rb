@@ -71,7 +71,8 @@ module Soak
       end
 
       # @param failure [Hash]
-      # @return [Symbol, nil] what explains it: :restart (in flight when the server went), :away, :session; or nothing
+      # @return [Symbol, nil] what explains it: :restart (on a connection when the server went), :away, :session; or
+      #   nothing
       def explanation(failure)
         restarts, sessions = @harms.partition { |harm| harm.name == :restart }
         case failure[:error]
@@ -86,8 +87,9 @@ module Soak
 
       private
 
+      # Whoever was waiting for a connection when the server went is told so too.
       def away?(restarts, failure)
-        restarts.any? { |harm| failure[:begun].between?(harm.began, harm.recovered || Float::INFINITY) }
+        restarts.any? { |harm| overlap?(failure, harm.began, harm.recovered || Float::INFINITY) }
       end
 
       def overlap?(failure, from, to)

@@ -113,9 +113,9 @@ module Soak
         by = failures.group_by { |failure| @failures.explanation(failure) }
         by.default = []
         restarts = @failures.harms(:restart, @began)
-        most("jobs in flight at a restart that failed", by[:restart].size, restarts.size * @pool.stats[:size])
+        most("jobs cut by a restart", by[:restart].size, restarts.size * @pool.stats[:size])
         most("jobs cut by a session's end", by[:session].size, @failures.harms(:session, @began).size)
-        @lines << [true, "jobs begun while the server was away", "#{by[:away].size} failed"]
+        @lines << [true, "jobs that met a server that was away", "#{by[:away].size} failed"]
         same("jobs that failed of anything else", by[nil].size, 0, examples(by[nil]))
         most("seconds from a restart to the first success", recovery(restarts), RECOVERY)
       end
