@@ -250,7 +250,11 @@ async fn run(telling: Telling, kept: Box<Kept>, used: bool, statement: Statement
                 _ => pool.failed(&kept, &failure),
             };
             if failure.ends_session() {
-                let result = if rolls_all_back { Ok(Rows::default()) } else { Err(error) };
+                let result = if rolls_all_back {
+                    Ok(Rows::default())
+                } else {
+                    Err(error)
+                };
                 return telling.tell(None, result);
             }
             kept.answered(effect, Some(&failure));
