@@ -43,10 +43,11 @@ module Soak
 
       # A job has succeeded.
       #
+      # @param begun [Float] when it began: one that had its answer before may be telling of it only now
       # @return [void]
-      def succeeded
+      def succeeded(begun)
         harm = @away
-        return if harm.nil?
+        return if harm.nil? || begun < harm.stopped
 
         harm.recovered ||= Support.now
         @away = nil

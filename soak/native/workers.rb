@@ -82,7 +82,7 @@ module Soak
         begin
           @jobs[worker].call(kind, random)
           @done[worker] += 1
-          @failures.succeeded
+          @failures.succeeded(begun)
         rescue StandardError => e
           failed(worker, kind, begun, e)
           sleep(PAUSE)
