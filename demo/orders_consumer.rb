@@ -12,6 +12,8 @@ module Demo
   class OrdersConsumer < Support::KarafkaConsumer
     # Seconds of work for one message, so that there is something to see.
     WORK = 0.025
+    # Seconds in the transaction of a row of the trail, so that a restart meets some of them.
+    AUDIT_WORK = 0.1
     # Every third batch leaves its leases behind.
     LEAVES_LEASES = 3
     # Partition and first offset of the batches with the other two habits. The first is among the last of all, for any

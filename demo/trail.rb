@@ -3,7 +3,7 @@
 module Demo
   # The audit trail: what a batch leaves in the table `audit`, through a native pool of poolkeeper, when its orders are
   # committed. A batch succeeds only with its row: so one that comes again may leave a second, and none leaves nothing.
-  # For consumers whose constant AUDIT says how the row is written.
+  # For consumers whose constants say how the row is written (AUDIT), and for how long the transaction stays open.
   module Trail
     # Fewer than there are workers, so that some wait.
     SIZE = 3
@@ -43,7 +43,10 @@ module Demo
 
     def leave_a_row
       Poolkeeper[:audit].with do |db|
-        db.transaction { db.execute(self.class::AUDIT, topic.name, *Trail.batch(self), Time.now) }
+        db.transaction do
+          db.execute(self.class::AUDIT, topic.name, *Trail.batch(self), Time.now)
+          sleep(self.class::AUDIT_WORK)
+        end
       end
     end
   end

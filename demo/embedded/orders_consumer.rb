@@ -14,6 +14,8 @@ module Demo
 
       # Seconds of work for one message, so that there is something to see.
       WORK = 0.025
+      # None in the transaction of a row of the trail: whoever writes keeps all others from writing.
+      AUDIT_WORK = 0
       # Every third batch leaves its leases behind.
       LEAVES_LEASES = 3
       # Partition and first offset of the batches with the other habits, and of the one that is cut off.
