@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "trail"
+
 module Demo
   # What became of the batches, and which fault a failure belongs to. Judged by the driver's words alone: nothing of
   # poolkeeper's own account goes into it.
@@ -16,16 +18,23 @@ module Demo
       @lost = { **LOST, **database::LOST }
       @succeeded = []
       @failed = []
+      # Their orders were written, and their row of the trail was not: {TrailLog} judges them.
+      @untrailed = []
     end
 
     # @param event [Hash] from {Reporter}
     def note(event)
-      event[:event] == "failed" ? @failed << event : @succeeded << event
+      return @succeeded << event unless event[:event] == "failed"
+
+      Trail.failed?(event) ? @untrailed << event : @failed << event
     end
+
+    # @return [Array<Hash>]
+    attr_reader :succeeded
 
     # @return [Integer]
     def failures
-      @failed.size
+      @failed.size + @untrailed.size
     end
 
     # @return [Float] when the last one succeeded

@@ -7,20 +7,21 @@ require_relative "../spec/support/wait"
 module Demo
   # The consumer as a process of its own, seen from the demo: started, listened to, and ended however it behaves.
   class ConsumerProcess
+    # The consumer on servers.
     FILE = File.expand_path("consumer.rb", __dir__)
     # Seconds to leave in order, before it is killed.
     PATIENCE = 8
 
-    # @param mode [String] see {Consumer}
-    # @param files [Array<String>] databases and orders
+    # @param arguments [Array<String>] see the script
     # @param log [String] takes its standard error
     # @param environment [Hash{String => String}] which ActiveRecord and which gems
-    def initialize(mode, files, log:, environment:)
+    # @param script [String]
+    def initialize(arguments, log:, environment:, script: FILE)
       @buffer = +""
       input, @input = IO.pipe
       @output, output = IO.pipe
       # A process group of its own: Ctrl-C is for the demo, which then ends its consumer.
-      @pid = Process.spawn(environment, RbConfig.ruby, FILE, mode, *files,
+      @pid = Process.spawn(environment, RbConfig.ruby, script, *arguments,
                            3 => output, in: input, out: [log, "a"], err: %i[child out],
                            close_others: true, pgroup: true)
     ensure
@@ -40,6 +41,9 @@ module Demo
       @ended = true
       []
     end
+
+    # @return [Integer, nil] until it has ended
+    attr_reader :pid
 
     # @return [Boolean] whether it has ended without being told to
     def ended?

@@ -82,12 +82,13 @@ module Demo
 
     def databases(cluster)
       options = { **@database.named(Tally::APPLICATION), pool: Tally::POOL_SIZE }
-      { primary: cluster.primary.config(**options), replica: cluster.standby.config(**options, replica: true) }
+      { primary: cluster.primary.config(**options), replica: cluster.standby.config(**options, replica: true),
+        audit: { url: @database.native_url(cluster.primary) } }
     end
 
     def run(cluster, mode, limit)
       Run.new(cluster, @database, mode, limit:) do |started|
-        ConsumerProcess.new(started, [path("databases.json"), path("orders.jsonl")],
+        ConsumerProcess.new([started, path("databases.json"), path("orders.jsonl")],
                             log: path("consumer.log"), environment: @environment)
       end.call
     end

@@ -12,6 +12,8 @@ module Demo
   class OrdersConsumer < Support::KarafkaConsumer
     # Seconds of work for one message, so that there is something to see.
     WORK = 0.025
+    # Seconds in the transaction of a row of the trail, so that a restart meets some of them.
+    AUDIT_WORK = 0.1
     # Every third batch leaves its leases behind.
     LEAVES_LEASES = 3
     # Partition and first offset of the batches with the other two habits. The first is among the last of all, for any
@@ -30,11 +32,15 @@ module Demo
       leave_leases_behind if (number % LEAVES_LEASES).zero?
       rows = price(messages.map { |message| [message, JSON.parse(message.payload)] })
       write(rows)
+      leave_a_trail
       # After the orders are written: what a forgotten transaction holds was never delivered.
       forget_a_transaction if batch == FORGETS_TRANSACTION
     end
 
     private
+
+    # {Trail}, where there is poolkeeper.
+    def leave_a_trail; end
 
     def batch
       [partition, messages.first.offset]

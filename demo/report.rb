@@ -1,13 +1,14 @@
 # frozen_string_literal: true
 
 require_relative "orders"
+require_relative "table"
+require_relative "trail_report"
 
 module Demo
-  # The table at the end of a run: one line a figure, and beside it what the figure has to be.
-  class Report
-    # A figure: what it is of, its value, what it must be, whether it is (nil where nothing is demanded), and the
-    # heading it stands under.
-    Line = Struct.new(:label, :value, :demand, :good, :heading)
+  # The table at the end of a run on servers.
+  class Report < Table
+    include TrailReport
+
     # Batches that may fail on a connection from before a fault: one for each worker, those in flight.
     IN_FLIGHT = 5
     # How a fault reads as a heading, and in a line.
@@ -19,29 +20,10 @@ module Demo
     # @param run [Run]
     def initialize(run)
       @run = run
-      @lines = [*orders, *run.faults.flat_map { |fault| fault_lines(fault) }, *rest, *leftovers]
-    end
-
-    # @return [String]
-    def to_s
-      wide = @lines.map { |line| line.label.length }.max
-      value_wide = @lines.map { |line| line.value.to_s.length }.max
-      @lines.map { |line| row(line, wide, value_wide) }.join("\n")
-    end
-
-    # @return [Array<String>] what is not as it must be
-    def failures
-      @lines.select { |line| line.good == false }
-            .map { |line| "#{[line.heading, line.label.strip].compact.join(": ")}: #{line.value}" }
+      super([*orders, *run.faults.flat_map { |fault| fault_lines(fault) }, *rest, *trail, *leftovers])
     end
 
     private
-
-    def row(line, wide, value_wide)
-      verdict = line.good ? "ok" : "FAILED"
-      demand = line.good.nil? ? line.demand.to_s : "#{line.demand}: #{verdict}"
-      format("  %-#{wide}s  %#{value_wide}s  %s", line.label, line.value, demand).rstrip
-    end
 
     def orders
       rows, met_again, forgotten = @run.rows
@@ -50,7 +32,7 @@ module Demo
         Line.new("orders in the table, by topic, partition and offset", rows, "#{Orders::COUNT} wanted",
                  rows == Orders::COUNT),
         Line.new("messages delivered again", @run.status[:redelivered].to_i, "#{met_again} were written already"),
-        Line.new("rows of the forgotten transaction, committed by somebody else", forgotten, "none", forgotten.zero?)
+        none("rows of the forgotten transaction, committed by somebody else", forgotten)
       ]
       if rows != Orders::COUNT
         lines << Line.new("orders not processed in time", Orders::COUNT - consumed)
@@ -68,7 +50,7 @@ module Demo
       [
         heading(fault, title),
         Line.new("  batches that failed on #{connection}", lost, "at most #{IN_FLIGHT}", lost <= IN_FLIGHT, title),
-        Line.new("  of those, begun after the first success", late, "none", late.zero?, title),
+        none("  of those, begun after the first success", late, title),
         Line.new("  batches that were refused a connection", @run.batches.refused(fault).size),
         recovery(fault)
       ]
@@ -99,10 +81,9 @@ module Demo
     def leftovers
       left = @run.leftovers
       lines = [
-        Line.new("5 s later: connections idle in transaction", left[:idle_in_transaction], "none",
-                 left[:idle_in_transaction].zero?),
-        Line.new("5 s later: connections above the pool size", left[:above_size], "none", left[:above_size].zero?),
-        Line.new("5 s later: leases that nobody gave back", leases, "none", leases.zero?)
+        none("5 s later: connections idle in transaction", left[:idle_in_transaction]),
+        none("5 s later: connections above the pool size", left[:above_size]),
+        none("5 s later: leases that nobody gave back", leases)
       ]
       lines.push(*process)
     end
@@ -116,10 +97,6 @@ module Demo
 
     def leases
       @run.status.fetch(:leases, {}).sum { |_, (busy, _)| busy }
-    end
-
-    def seconds(value)
-      format("%.2f", value)
     end
   end
 end

@@ -2,6 +2,7 @@
 
 require "json"
 require_relative "../spec/support/wait"
+require_relative "trail"
 
 module Demo
   # Tells the demo, from within the consumer process, what becomes of each batch: a listener on Karafka's monitor that
@@ -25,7 +26,8 @@ module Demo
     end
 
     def on_consumer_consumed(event)
-      tell("succeeded", **times(event[:caller]))
+      consumer = event[:caller]
+      tell("succeeded", batch: Trail.batch(consumer), **times(consumer))
     end
 
     def on_error_occurred(event)

@@ -6,6 +6,7 @@ require_relative "faults"
 require_relative "live_line"
 require_relative "orders"
 require_relative "tally"
+require_relative "trail_log"
 
 module Demo
   # One consumer process from its start to its end, with both faults in the middle.
@@ -23,6 +24,8 @@ module Demo
     attr_reader :batches
     # @return [Tally]
     attr_reader :tally
+    # @return [TrailLog]
+    attr_reader :trail
     # @return [Hash] what {Tally} counted at the end
     attr_reader :rows, :leftovers
     # @return [Hash] the consumer's last word about its pools and partitions; its versions; poolkeeper's account
@@ -45,6 +48,7 @@ module Demo
       @database = database
       @faults = Faults.new(cluster)
       @batches = Batches.new(@faults, database)
+      @trail = TrailLog.new(@faults)
       @tally = Tally.new(cluster, database)
       @status = @versions = @account = {}
       @incidents = [0, 0]
@@ -61,7 +65,7 @@ module Demo
       watch(AFTER, "5 s without messages")
       count
       # Without release it may wait for connections that nobody gives back.
-      @consumer.finish.each { |event| take(event) } if poolkeeper?
+      leave if poolkeeper?
       self
     ensure
       @consumer&.kill
@@ -123,6 +127,7 @@ module Demo
     def take(event)
       case event[:event]
       when "status" then @status = event
+      when "trailed", "untrailed" then @trail.note(event)
       when "versions" then @versions = event
       when "account" then @account = event.except(:event)
       when "incident" then @incidents[event[:change] == "opened" ? 0 : 1] += 1
@@ -134,6 +139,13 @@ module Demo
       @survived = !@consumer.ended?
       @leftovers = @tally.leftovers
       @rows = @tally.rows
+      @trail.rows = @tally.trail
+      @trail.sessions = @tally.trail_sessions
+    end
+
+    def leave
+      @consumer.finish.each { |event| take(event) }
+      @trail.sessions_left = @tally.trail_sessions
     end
   end
 end

@@ -36,6 +36,19 @@ module Demo
         open: connections.sum(&:size) }
     end
 
+    # @return [Array<Array<Integer>>] the rows of the trail, as {Trail.batch} names a batch
+    def trail
+      partition = @database::PARTITION
+      @cluster.primary.sql("SELECT #{partition}, first_offset, last_offset, orders FROM audit")
+              .map { |row| row.map(&:to_i) }
+    end
+
+    # @return [Hash{Symbol => Integer}] sessions of the trail's pool, as the server has them
+    def trail_sessions
+      sessions = @cluster.primary.backends(application_name: @database::TRAIL)
+      { open: sessions.size, in_transaction: sessions.count { |one| one.state.to_s.include?("transaction") } }
+    end
+
     # @return [String] which connections the primary ended by its restart, as its log has it
     def ended_by_restart
       @database.ended_by_restart(@cluster.primary.log[@log_begins..])

@@ -1,5 +1,5 @@
 -- The demo's tables. Made anew for each run.
-DROP TABLE IF EXISTS audits, orders, customers;
+DROP TABLE IF EXISTS audit, audits, orders, customers;
 
 CREATE TABLE customers (
   id bigint PRIMARY KEY,
@@ -24,6 +24,17 @@ CREATE TABLE orders (
 CREATE TABLE audits (
   id bigint AUTO_INCREMENT PRIMARY KEY,
   note varchar(100) NOT NULL
+);
+
+-- The trail that the native pool writes: a row for each time that a batch's orders were committed.
+CREATE TABLE audit (
+  id bigint AUTO_INCREMENT PRIMARY KEY,
+  topic varchar(100) NOT NULL,
+  `partition` integer NOT NULL,
+  first_offset bigint NOT NULL,
+  last_offset bigint NOT NULL,
+  orders integer NOT NULL,
+  at datetime(6) NOT NULL
 );
 
 INSERT INTO customers SELECT seq, seq % 30 FROM seq_1_to_100;

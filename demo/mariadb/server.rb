@@ -21,6 +21,11 @@ module Demo
              (SELECT count(*) FROM audits)
       FROM orders
     SQL
+    # The column's name, as the server takes it.
+    PARTITION = "`partition`"
+    # What the server calls the sessions of the trail's pool: a native pool tells MariaDB no name, and nobody else here
+    # does without.
+    TRAIL = nil
     STARTED = /^.*, Version: .* started with:$/
     CONNECTED = /\t *(\d+) Connect\tpoolkeeper@/
     LEFT = /\t *(\d+) Quit/
@@ -37,6 +42,11 @@ module Demo
     # @return [Hash] how a connection says whose it is, for `backends(application_name:)`
     def named(name)
       { connect_attrs: { program_name: name } }
+    end
+
+    # @return [String] for a native pool
+    def native_url(node)
+      node.url.sub("mysql2:", "mariadb:")
     end
 
     # The server does not log which connections it ends, but who came and who left.

@@ -6,6 +6,9 @@ module Demo
     module Writes
       CONFLICT = "ON DUPLICATE KEY UPDATE deliveries = deliveries + 1"
 
+      AUDIT = "INSERT INTO audit (topic, `partition`, first_offset, last_offset, orders, at) " \
+              "VALUES (?, ?, ?, ?, ?, ?)"
+
       # Not by a BEGIN of its own, which neither ActiveRecord nor mysql2 could tell of afterwards.
       def begin_transaction(connection)
         connection.begin_transaction

@@ -1,6 +1,6 @@
 -- The demo's tables. Made anew for each run.
 SET client_min_messages = warning;
-DROP TABLE IF EXISTS audits, orders, customers;
+DROP TABLE IF EXISTS audit, audits, orders, customers;
 
 CREATE TABLE customers (
   id bigint PRIMARY KEY,
@@ -27,9 +27,21 @@ CREATE TABLE audits (
   note text NOT NULL
 );
 
+-- The trail that the native pool writes: a row for each time that a batch's orders were committed.
+CREATE TABLE audit (
+  id bigserial PRIMARY KEY,
+  topic text NOT NULL,
+  partition integer NOT NULL,
+  first_offset bigint NOT NULL,
+  last_offset bigint NOT NULL,
+  orders integer NOT NULL,
+  at timestamptz NOT NULL
+);
+
 -- The demo's own psql makes them, the application uses them.
 ALTER TABLE customers OWNER TO poolkeeper;
 ALTER TABLE orders OWNER TO poolkeeper;
 ALTER TABLE audits OWNER TO poolkeeper;
+ALTER TABLE audit OWNER TO poolkeeper;
 
 INSERT INTO customers SELECT id, id % 30 FROM generate_series(1, 100) AS id;

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "../../spec/support/postgres"
+require_relative "../trail"
 
 module Demo
   # What the demo has to know of PostgreSQL, and of what its driver says.
@@ -24,6 +25,10 @@ module Demo
     READY = "database system is ready to accept connections"
     ENDED = /FATAL: +terminating connection due to administrator command/
     NOTE = nil
+    # The column's name, as the server takes it.
+    PARTITION = "partition"
+    # What the server calls the sessions of the trail's pool.
+    TRAIL = Trail::APPLICATION
     private_constant :READY, :ENDED
 
     module_function
@@ -35,6 +40,11 @@ module Demo
     # @return [Hash] how a connection says whose it is, for `backends(application_name:)`
     def named(name)
       { application_name: name }
+    end
+
+    # @return [String] for a native pool
+    def native_url(node)
+      node.url
     end
 
     # A connection that broke can only be from before the restart if the server has ended none since.

@@ -7,6 +7,9 @@ module Demo
       KEY = %i[topic partition offset].freeze
       CONFLICT = "ON CONFLICT ON CONSTRAINT orders_by_message DO UPDATE SET deliveries = orders.deliveries + 1"
 
+      AUDIT = "INSERT INTO audit (topic, partition, first_offset, last_offset, orders, at) " \
+              "VALUES ($1, $2, $3, $4, $5, $6)"
+
       # By a BEGIN that ActiveRecord knows nothing of. What follows must not be `create!`, whose own COMMIT would end
       # this transaction as well.
       def begin_transaction(connection)

@@ -57,6 +57,7 @@ module Poolkeeper
     # @yieldparam db [Connection]
     # @return [Object] the block's value
     # @raise what the block raises
+    # @raise [ConnectionError] where the connection broke when it rolled back to the savepoint
     # @raise [QueryError] where a statement had failed and the block went on: the server commits nothing then
     def transaction
       @pool._begin(@slot, Owner.native)

@@ -80,6 +80,39 @@ RSpec.describe "A native pool whose server fails", :native, :once, only: :postgr
     server.read_only!(false)
   end
 
+  it "tells whoever goes on after a transaction within another that the connection broke when that was rolled back" do
+    pool = pool(size: 1)
+    error = error_of do
+      pool.with do |db|
+        db.transaction do
+          db.transaction do
+            server.terminate(pid(db))
+            raise ArgumentError, "the application's own"
+          end
+        rescue ArgumentError
+          db.query("SELECT 1")
+        end
+      end
+    end
+    expect(error).to be_a(Poolkeeper::ConnectionError).and have_attributes(fault: :dead)
+    expect(error.cause).to be_a(ArgumentError)
+    expect(pool.with { |db| pid(db) }).to be_positive
+  end
+
+  it "raises what a transaction raised whose connection broke: its server rolls back by itself" do
+    pool = pool(size: 1)
+    error = error_of do
+      pool.with do |db|
+        db.transaction do
+          server.terminate(pid(db))
+          raise ArgumentError, "the application's own"
+        end
+      end
+    end
+    expect(error).to be_a(ArgumentError)
+    expect(pool.with { |db| pid(db) }).to be_positive
+  end
+
   it "is told by its error in a handler, which does nothing more about it" do
     pool = pool(size: 2)
     error = nil

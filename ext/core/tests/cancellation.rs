@@ -47,6 +47,21 @@ fn a_statement_that_nobody_waits_for_is_ended_on_the_server_and_its_slot_comes_b
 }
 
 #[test]
+fn a_cancel_that_ends_nothing_is_sent_again() {
+    let server = Server::new(Manner::Well);
+    let pool = pool(308, &server.url(), options(1));
+    let slot = take(&pool, 1).unwrap();
+    server.behave(Manner::MissesCancel);
+    let (work, woken) = start(&pool, slot, 1, Statement::Begin);
+    until("it is on the server", || asked(&server, "BEGIN") == 1);
+    work.abandon();
+    woken.recv_timeout(LONG).unwrap();
+    assert_eq!(asked(&server, "SELECT pg_cancel_backend(7)"), 2);
+    assert!(pool.release(1, false));
+    at_rest(&pool);
+}
+
+#[test]
 fn an_interrupted_statement_of_a_server_that_answers_nothing_ends_within_the_limits() {
     let server = Server::new(Manner::Well);
     let pool = pool(302, &server.url(), options(1));

@@ -19,6 +19,8 @@ pub enum Manner {
     StallsPings,
     /// Answers a BEGIN with nothing until it is cancelled, or the manner is another.
     StallsBegin,
+    /// The same, and the first cancel comes where it ends nothing.
+    MissesCancel,
     /// Closes in the middle of the start.
     ClosesStart,
     /// Closes in the middle of an answer.
@@ -193,11 +195,16 @@ impl Shared {
             }
         }
         if sql.starts_with("SELECT pg_cancel_backend") {
-            self.cancelled.store(true, Ordering::SeqCst);
+            let mut manner = self.manner.lock().unwrap();
+            if *manner == Manner::MissesCancel {
+                *manner = Manner::StallsBegin;
+            } else {
+                self.cancelled.store(true, Ordering::SeqCst);
+            }
             self.changed.notify_all();
         } else if sql == "BEGIN" {
             let cancelled = || self.cancelled.load(Ordering::SeqCst);
-            self.wait_while(|manner| manner == Manner::StallsBegin && !cancelled());
+            self.wait_while(|manner| [Manner::StallsBegin, Manner::MissesCancel].contains(&manner) && !cancelled());
             if self.cancelled.swap(false, Ordering::SeqCst) {
                 return socket.write_all(&[error("ERROR", "57014"), ready(*transaction)].concat());
             }

@@ -52,8 +52,8 @@ pub(super) fn commit(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64) -> Resul
     })
 }
 
-/// Rolls back; where the connection is gone its server does. Without `wait`, for a thread that is being killed, it only
-/// begins to.
+/// Rolls back; where the connection is gone its server does, which a block around it has to be told. Without `wait`, for
+/// a thread that is being killed, it only begins to.
 pub(super) fn roll_back(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64, wait: bool) -> Result<(), Error> {
     guarded(ruby, || {
         let native = pool.native(ruby)?;
@@ -65,7 +65,10 @@ pub(super) fn roll_back(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64, wait:
             }
         };
         match begun {
-            Ok((lent, work)) => outcome(ruby, &native, &lent, &work)?.map_or_else(|_| Ok(()), |_| Ok(())),
+            Ok((lent, work)) => match outcome(ruby, &native, &lent, &work)? {
+                Err(error @ CoreError::Connection { .. }) => Err(to_ruby(ruby, &error)),
+                _ => Ok(()),
+            },
             Err(_) => Ok(()),
         }
     })

@@ -22,6 +22,8 @@ use crate::trip;
 
 /// So much longer than the server's own limit on a statement ours is: the server's answer is the better one.
 const GRACE: Duration = Duration::from_secs(1);
+/// How long after a cancel the next one is sent: one that comes between two steps of a statement ends nothing.
+const AGAIN: Duration = Duration::from_millis(100);
 /// How long a sign of life may take.
 const CHECK: Duration = Duration::from_secs(1);
 /// Said instead of running a statement that the server would run, and keep, by itself.
@@ -229,6 +231,8 @@ async fn run(telling: Telling, kept: Box<Kept>, used: bool, statement: Statement
         Statement::Query(sql, _) => effect(sql),
         _ => Effect::None,
     };
+    // Its server rolls back what a connection leaves. After one to a savepoint somebody may go on.
+    let rolls_all_back = matches!(statement, Statement::RollBack) && kept.depth <= 1;
     kept.about_to(effect);
     let session = kept.session.id();
     let limit = pool.options().statement_timeout;
@@ -258,7 +262,12 @@ async fn run(telling: Telling, kept: Box<Kept>, used: bool, statement: Statement
                 _ => pool.failed(&kept, &failure),
             };
             if failure.ends_session() {
-                return telling.tell(None, Err(error));
+                let result = if rolls_all_back {
+                    Ok(Rows::default())
+                } else {
+                    Err(error)
+                };
+                return telling.tell(None, result);
             }
             kept.answered(effect, Some(&failure));
             telling.tell(Some(kept), Err(error));
@@ -296,11 +305,16 @@ where
     F: std::future::Future<Output = Result<Rows, Failure>> + Unpin,
 {
     let drained = timeout(LIMIT, async {
-        let cancelled = timeout(LIMIT, pool.backend.cancel(session));
         // The answer may come before the cancel has gone out.
-        tokio::select! {
-            answer = &mut *doing => answer,
-            _ = cancelled => doing.await,
+        loop {
+            let cancelled = async {
+                let _ = pool.backend.cancel(session).await;
+                sleep(AGAIN).await;
+            };
+            tokio::select! {
+                answer = &mut *doing => break answer,
+                () = cancelled => {}
+            }
         }
     });
     matches!(drained.await, Ok(answer) if answer.as_ref().err().is_none_or(|failure| !failure.ends_session()))
