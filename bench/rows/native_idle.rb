@@ -14,9 +14,10 @@ module Bench
 
     def ping(line, node)
       pool = Native.open(node.url, CONNECTIONS)
+      # One after the other, as they are checked out.
+      turn = Mutex.new
       line.tell(Array.new(51) do
-        # One after the other, as they are checked out.
-        Native.each(pool, CONNECTIONS) { |db| milliseconds { db.ping } }.sum
+        Native.each(pool, CONNECTIONS) { |db| turn.synchronize { milliseconds { db.ping } } }.sum
       end)
     end
 
