@@ -39,7 +39,9 @@ struct Peers {
 impl Peers {
     fn new(url: &str, size: usize) -> Fallible<Self> {
         let sqlx = |test| {
-            let options = PgPoolOptions::new().max_connections(u32::try_from(size)?).test_before_acquire(test);
+            let options = PgPoolOptions::new()
+                .max_connections(u32::try_from(size)?)
+                .test_before_acquire(test);
             Ok::<_, Box<dyn Error>>(options.acquire_timeout(Duration::from_secs(10)).connect_lazy(url)?)
         };
         Ok(Peers {
@@ -80,7 +82,11 @@ impl Peers {
             }
         }
         let per_turn = |whole: Duration| whole.as_secs_f64() * 1e9 / count as f64;
-        Ok(format!("{:.1} {:.1}", per_turn(self::cpu() - cpu), per_turn(time.elapsed())))
+        Ok(format!(
+            "{:.1} {:.1}",
+            per_turn(self::cpu() - cpu),
+            per_turn(time.elapsed())
+        ))
     }
 
     /// Opens all connections and uses each; they go back.
@@ -138,7 +144,10 @@ fn cpu() -> Duration {
 fn main() -> Fallible<()> {
     let mut arguments = std::env::args().skip(1);
     let url = arguments.next().ok_or("the first argument is the server's URL")?;
-    let size = arguments.next().ok_or("the second argument is the pools' size")?.parse()?;
+    let size = arguments
+        .next()
+        .ok_or("the second argument is the pools' size")?
+        .parse()?;
     // The cheapest runtime there is: no thread but this one, so no switch between two.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let peers = runtime.block_on(async { Peers::new(&url, size) })?;
