@@ -103,6 +103,8 @@ module Bench
     def figures(rounds)
       # What the loop costs is no part of any; in Rust it costs nothing that could be measured.
       nothing = rounds.delete("nothing")
+      # How fast the cores were just now: a busy neighbour makes all that follows twice as dear.
+      puts "  an empty turn, subtracted            median #{Clock.median(nothing).round} ns"
       rounds.each do |name, times|
         times.map!.with_index { |time, index| time - nothing[index] } unless RUST.key?(name)
         puts "  #{title(name).ljust(36)} median #{Clock.median(times).round} ns (#{Clock.spread(times)})"
