@@ -5,12 +5,14 @@ require "active_record"
 require "pg"
 require_relative "../spec/support/wait"
 require_relative "../spec/support/postgres"
-%w[clock child conditions table relay].each { |file| require_relative "support/#{file}" }
-%w[release idle checkout restart].each { |file| require_relative "rows/#{file}" }
+%w[clock child conditions table trips relay peers native].each { |file| require_relative "support/#{file}" }
+%w[release idle checkout restart lease native_idle native_restart crowd].each { |file| require_relative "rows/#{file}" }
 
 # Peers side by side.
 module Bench
-  ROWS = { "release" => Release, "idle" => Idle, "checkout" => Checkout, "restart" => Restart }.freeze
+  ROWS = { "release" => Release, "lease" => Lease, "idle" => Idle, "native_idle" => NativeIdle,
+           "checkout" => Checkout, "restart" => Restart, "native_restart" => NativeRestart,
+           "crowd" => Crowd }.freeze
 
   # @param names [Array<String>] rows; all of them where none is named
   # @return [Boolean] whether every target was met

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 # Figures for the README. The library is built for release, whatever profile is set for tests.
-desc "Measure poolkeeper beside its peers; fails where a target is missed (BENCH=release,idle,checkout,restart)"
+desc "Measure poolkeeper beside its peers; fails where a target is missed (BENCH=lease,crowd: some rows)"
 task :bench do
   ENV["POOLKEEPER_PROFILE"] = "release"
   Rake::Task[:compile].invoke

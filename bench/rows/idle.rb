@@ -10,6 +10,8 @@ module Bench
     QUERIES = 3_200
     # Milliseconds. A CPU-bound thread keeps the GVL for slices of 100 ms.
     LIMITS = { idle: 50, busy: 150 }.freeze
+    KIND = "ActiveRecord"
+    AT_CHECKOUT = "`active?`"
     WORDS = { idle: "GVL idle", busy: "beside a CPU-bound thread" }.freeze
     # What the server's log would say of a client that sent something, or came back.
     SENT = /statement: |connection received/
@@ -19,9 +21,8 @@ module Bench
     # @return [Array<Result>]
     def call(node)
       @relay = Relay.new(node.port)
-      config = node.config(pool: CONNECTIONS, port: @relay.port)
-      pings = Child.run(->(line) { ping(line, node.config(pool: CONNECTIONS)) }, &:hear)
-      Child.run(->(line) { live(line, config) }) do |child|
+      pings = Child.run(->(line) { ping(line, node) }, &:hear)
+      Child.run(->(line) { live(line, node) }) do |child|
         wake_ups = child.ask(:traffic)
         @relay.clear
         [*LIMITS.keys.map { |gvl| evictions(node, child, gvl, pings) }, traffic(wake_ups)]
@@ -33,9 +34,9 @@ module Bench
     private
 
     # The peer: a round trip for each connection, in the way of whoever checks it out.
-    def ping(line, config)
-      ActiveRecord::Base.establish_connection(config)
-      adapters = fill(ActiveRecord::Base.connection_pool) { |adapter| adapter.execute("SELECT 1") }
+    def ping(line, node)
+      ActiveRecord::Base.establish_connection(node.config(pool: CONNECTIONS))
+      adapters = fill(ActiveRecord::Base.connection_pool)
       line.tell(Array.new(51) do
         started = Clock.now
         adapters.each(&:active?)
@@ -43,26 +44,35 @@ module Bench
       end)
     end
 
-    def live(line, config)
-      require "poolkeeper"
-      ActiveRecord::Base.establish_connection(config)
-      # Its lines are written, as they would be, for that takes the poolkeeper thread the GVL; but not into the table.
-      Poolkeeper.configure { |options| options.logger = Logger.new(File.open(File::NULL, "w")) }
-      pool = ActiveRecord::Base.connection_pool
+    def live(line, node)
+      pool = connect(node)
       spinner = nil
       loop do
         case line.hear
         when :traffic then line.tell(wake_ups(pool))
         when :busy then line.tell((spinner = Thread.new { loop { nil } }).alive?)
         when :calm then line.tell(spinner&.kill.nil?)
-        when :fill then line.tell(fill(pool) { |adapter| adapter.execute("SELECT 1") }.size)
-        when :count then line.tell(pool.connections.size)
+        when :fill then line.tell(fill(pool).size)
+        when :count then line.tell(count(pool))
         end
       end
     end
 
+    def connect(node)
+      require "poolkeeper"
+      ActiveRecord::Base.establish_connection(node.config(pool: CONNECTIONS, port: @relay.port))
+      # Its lines are written, as they would be, for that takes the poolkeeper thread the GVL; but not into the table.
+      Poolkeeper.configure { |options| options.logger = Logger.new(File.open(File::NULL, "w")) }
+      ActiveRecord::Base.connection_pool
+    end
+
+    def count(pool)
+      pool.connections.size
+    end
+
     # Takes all connections at once, uses each, and gives all back.
     def fill(pool, &use)
+      use ||= ->(adapter) { adapter.execute("SELECT 1") }
       adapters = Array.new(CONNECTIONS) { pool.checkout }
       adapters.each(&use)
     ensure
@@ -70,9 +80,9 @@ module Bench
     end
 
     def wake_ups(pool)
-      fill(pool) { |adapter| adapter.execute("SELECT 1") }
+      fill(pool)
       before = switches
-      (QUERIES / CONNECTIONS).times { fill(pool) { |adapter| adapter.execute("SELECT 1") } }
+      (QUERIES / CONNECTIONS).times { fill(pool) }
       switches - before
     end
 
@@ -119,13 +129,12 @@ module Bench
     def result(gvl, rounds, pings)
       delays, bytes, statements = %i[delay bytes statements].map { |key| rounds.map { |round| round[key] } }
       median, most, ping = [Clock.median(delays), delays.max, Clock.median(pings)].map { |time| time.round(1) }
-      puts "  #{CONNECTIONS} idle, #{WORDS[gvl]}: all evicted after #{delays.map do |time|
-                                                                        time.round(1)
-                                                                      end.join(", ")} ms",
+      all = delays.map { |time| time.round(1) }.join(", ")
+      puts "  #{CONNECTIONS} idle, #{WORDS[gvl]}: all evicted after #{all} ms",
            "  sent after the close: #{bytes.sum} bytes, #{statements.sum} statements and connections"
-      Result.new(what: "#{CONNECTIONS} idle connections closed by the server, #{WORDS[gvl]}",
+      Result.new(what: "#{CONNECTIONS} idle connections (#{self.class::KIND}) closed by the server, #{WORDS[gvl]}",
                  poolkeeper: "all evicted after #{median} ms (at most #{most}), #{bytes.sum} bytes sent",
-                 beside: "`active?` on each at checkout: #{CONNECTIONS} round trips, #{ping} ms",
+                 beside: "#{self.class::AT_CHECKOUT} on each at checkout: #{CONNECTIONS} round trips, #{ping} ms",
                  target: "#{LIMITS[gvl]} ms, nothing sent",
                  met: median <= LIMITS[gvl] && bytes.sum.zero? && statements.sum.zero?)
     end

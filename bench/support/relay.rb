@@ -2,6 +2,7 @@
 
 require "socket"
 require_relative "clock"
+require_relative "trips"
 
 module Bench
   # Stands between clients and a server, and notes what neither can say of itself: when each end closed, and what a
@@ -15,7 +16,9 @@ module Bench
     #   @return [Float, nil] when the client closed
     # @!attribute late_bytes
     #   @return [Integer] what the client sent after closed_at
-    Passage = Struct.new(:client, :server, :closed_at, :gone_at, :late_bytes)
+    # @!attribute trips
+    #   @return [Trips] how often the client asked and waited
+    Passage = Struct.new(:client, :server, :closed_at, :gone_at, :late_bytes, :trips)
 
     CHUNK = 65_536
 
@@ -34,6 +37,11 @@ module Bench
     # @return [Array<Passage>] all since the last {#clear}
     def passages
       @passages.dup
+    end
+
+    # @return [Integer] the round trips of all of them
+    def trips
+      passages.sum { |passage| passage.trips.count }
     end
 
     # Forgets the connections that are closed at both ends.
@@ -65,7 +73,7 @@ module Bench
       client = @listener.accept
       server = TCPSocket.new("127.0.0.1", @target)
       [client, server].each { |socket| socket.setsockopt(:TCP, :NODELAY, true) }
-      @passages << Passage.new(client, server, nil, nil, 0)
+      @passages << Passage.new(client, server, nil, nil, 0, Trips.new)
     rescue SystemCallError
       # The server is down: its client is refused here as it would be there.
       client&.close
@@ -81,7 +89,10 @@ module Bench
 
     def from_client(passage)
       bytes = passage.client.readpartial(CHUNK)
-      passage.closed_at ? passage.late_bytes += bytes.bytesize : passage.server.write(bytes)
+      return passage.late_bytes += bytes.bytesize if passage.closed_at
+
+      passage.trips << bytes
+      passage.server.write(bytes)
     rescue EOFError, SystemCallError
       passage.gone_at = Clock.now
       [passage.client, passage.server].each(&:close)
