@@ -22,7 +22,6 @@ Gem::Specification.new do |spec|
   spec.require_paths = ["lib"]
   spec.extensions = ["ext/poolkeeper/extconf.rb"]
 
-  # ActiveRecord, Karafka and the drivers are the application's own.
-  # What native pools answer numbers with decimal places as; a default gem up to Ruby 3.3, and a bundled one since.
-  spec.add_dependency "bigdecimal", ">= 3.1"
+  # No runtime dependency: ActiveRecord, Karafka and the drivers are the application's own, and so is bigdecimal, which
+  # only those need who read numbers with decimal places over a native pool.
 end

@@ -60,15 +60,22 @@ module Poolkeeper
     # @raise [ConnectionError] where the connection broke when it rolled back to the savepoint
     # @raise [QueryError] where a statement had failed and the block went on: the server commits nothing then
     def transaction
-      @pool._begin(@slot, Owner.native)
-      begin
-        value = yield self
-        @pool._commit(@slot, Owner.native)
-        committed = true
-        value
-      ensure
-        # A thread that is being killed does not wait for its rollback.
-        @pool._roll_back(@slot, Owner.native, Thread.current.status != "aborting") unless committed
+      owner = Owner.native
+      # An interrupt that comes with the answer to BEGIN is let in where the rollback follows.
+      Thread.handle_interrupt(Object => :on_blocking) do
+        level = @pool._level(@slot, owner)
+        begin
+          value = Thread.handle_interrupt(Object => :immediate) do
+            @pool._begin(@slot, owner)
+            yield self
+          end
+          @pool._commit(@slot, owner, level)
+          committed = true
+          value
+        ensure
+          # A thread that is being killed does not wait for its rollback.
+          @pool._roll_back(@slot, owner, level, Thread.current.status != "aborting") unless committed
+        end
       end
     end
 

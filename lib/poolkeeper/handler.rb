@@ -25,7 +25,13 @@ module Poolkeeper
       def release(leaks, held = (unasked = true))
         # Not as the default itself: what it raises would be beyond the rescue.
         held = Mirror._held(Owner.current) if unasked
-        held.nil? ? Pools.release : release_held(leaks, held) + Pools.release
+        begin
+          observed = held.nil? ? 0 : release_held(leaks, held)
+        ensure
+          # Also where an interrupt comes out of the other.
+          native = Pools.release
+        end
+        observed + native
       rescue InternalError => e
         Log.rescued("releasing", e)
         0

@@ -1,6 +1,5 @@
 # frozen_string_literal: true
 
-require "bigdecimal"
 require "date"
 require "io/wait"
 
@@ -43,6 +42,17 @@ module Poolkeeper
         number = Pools.number
         _open(number, url, checked).tap { |pool| pool.send(:prepare, number, checked) }
       end
+    end
+
+    # Called by the core for a number with decimal places.
+    #
+    # @api private
+    def self.decimal(digits)
+      require "bigdecimal"
+      BigDecimal(digits)
+    rescue LoadError
+      raise ConfigurationError, "numbers with decimal places are BigDecimal, and from Ruby 3.4 on that is a gem of its " \
+                                "own: add bigdecimal to the Gemfile"
     end
 
     # @return [String]
@@ -189,7 +199,11 @@ module Poolkeeper
 
     # Before anybody waits, what the dead still hold is taken from them.
     def wait(owner, timeout, for_block)
+      # A forked child has none yet.
+      Background.ensure_running
       timeout = timeout.nil? ? @checkout_timeout : Float(timeout)
+      raise ArgumentError, "timeout takes seconds, and was given #{timeout}" if timeout.negative? || timeout.nan?
+
       reclaim
       slot = _checkout(owner, for_block) || _queue(owner, timeout, for_block)
       slot || raise(late(:wait, timeout))

@@ -127,11 +127,11 @@ RSpec.describe "extconf.rb", :once do
 
   it "says all of it at once" do
     empty = File.join(@place, "none/none").tap { |path| FileUtils.mkdir_p(path) }
-    refuses(*configure(PATH: programs, LIBCLANG_PATH: empty), /rustup/, /libclang-dev/)
+    refuses(*configure(PATH: programs, LIBCLANG_PATH: empty), /rustup/, /libclang-dev/, /C compiler.*gcc/)
   end
 
   it "writes a Makefile, and builds nothing, where all is there" do
-    said, status = configure(PATH: programs(rustc: "1.99.0", cargo: "1.99.0"))
+    said, status = configure(PATH: programs(rustc: "1.99.0", cargo: "1.99.0", cc: "12.2.0"))
     expect([said, status.success?]).to match([anything, true])
     expect(Dir.children(File.join(@place, "work"))).to eq(["Makefile"])
   end

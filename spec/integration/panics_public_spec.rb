@@ -16,6 +16,8 @@ RSpec.describe "A panic in Rust", :scripts do
     "healthy?" => ["Poolkeeper.healthy?", true],
     "observe" => ["Poolkeeper.observe", true],
     "stats" => ["Poolkeeper.stats.transform_values { |one| one[:size] }", {}],
+    "close" => ["Poolkeeper.close", true],
+    "[]" => ["(Poolkeeper[:nowhere] rescue 7)", 7],
     "config" => ["Poolkeeper.config.mode", "act"],
     "events" => ["Poolkeeper.events.class.name", "Poolkeeper::Events"],
     "configure" => ["Poolkeeper.configure { |config| config.mode = :act }.mode", "act"],
@@ -24,7 +26,8 @@ RSpec.describe "A panic in Rust", :scripts do
   listener = {
     "on_worker_process" => "job", "on_worker_completed" => "nil", "on_error_occurred" => "job",
     "on_connection_listener_fetch_loop" => "nil", "on_connection_listener_after_fetch_loop" => "nil",
-    "on_client_events_poll" => "nil", "on_swarm_manager_before_fork" => "nil", "on_swarm_node_after_fork" => "nil"
+    "on_client_events_poll" => "nil", "on_swarm_manager_before_fork" => "nil", "on_swarm_node_after_fork" => "nil",
+    "on_worker_scaling_up" => "nil", "on_app_stopped" => "nil"
   }.to_h { |name, event| [name, ["LISTENER.#{name}(#{event})", nil]] }
   # ... and the calls of ActiveRecord's in which we take part.
   foreign = {

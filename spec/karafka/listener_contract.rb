@@ -11,6 +11,7 @@ require_relative "../support/karafka/bad_events"
 RSpec.shared_examples "a subscriber of karafka's monitor" do |handled = %w[
   worker.process worker.completed error.occurred connection.listener.fetch_loop
   connection.listener.after_fetch_loop client.events_poll swarm.manager.before_fork swarm.node.after_fork
+  worker.scaling.up app.stopped
 ]|
   handlers = handled.to_h { |name| [name, :"on_#{name.tr(".", "_")}"] }
 

@@ -127,6 +127,35 @@ RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: 
     expect_whole(pool)
   end
 
+  # An interrupt that is pending when the answer comes is let in where nothing is lost by it: else the second transaction
+  # would be a savepoint of the first, and go with it.
+  it "never leaves a transaction behind that the next one would be a part of" do
+    server.sql("DROP TABLE IF EXISTS kept; CREATE TABLE kept (number int)")
+    pool = pool(size: 1)
+    busy = Thread.new { loop { 1 + 1 } }
+    random = Random.new(3)
+    confirmed = 0
+    300.times do
+      pool.with do |db|
+        begin
+          Timeout.timeout(random.rand(0.0001..0.003)) { db.transaction { db.transaction { db.query("SELECT 1") } } }
+        rescue Timeout::Error
+          nil
+        end
+        db.transaction { db.execute("INSERT INTO kept VALUES (1)") }
+        confirmed += 1
+      rescue Poolkeeper::NotHeldError
+        # Cut off in a transaction, and dropped for that: another takes its place.
+        nil
+      end
+    end
+    expect(confirmed).to be_positive
+    expect(server.sql("SELECT count(*) FROM kept")).to eq([[confirmed.to_s]])
+    expect_whole(pool)
+  ensure
+    busy.kill.join
+  end
+
   it "lets go of a connection whose server does not answer the cancel" do
     pool = pool(size: 1)
     thread = Thread.new { pool.with { |db| db.query("SELECT pg_sleep(30)") } }

@@ -30,7 +30,8 @@ module Support
       "ext/core/src/socket.rs#hung_up" => "polls with a timeout of 0",
       "ext/core/src/watch/mod.rs#hang_ups" => "waits with a timeout of 0",
       "ext/core/src/process/background.rs#follow" => "sleeps on the core's own thread, which Ruby does not know",
-      "ext/core/src/process/native/open.rs#connect_failed" => "the same",
+      "ext/core/src/process/native/open.rs#begin_probing" => "the same",
+      "ext/core/src/process/native/statement.rs#end" => "the same",
       "ext/core/src/process/native/statement.rs#late" => "the same",
       "ext/core/src/process/native/upkeep.rs#keep_up" => "the same",
       "ext/core/src/backend/descriptor.rs#opened" => "polls a future, once",
@@ -57,7 +58,7 @@ module Support
         ["native/interrupts_spec.rb", "ends a wait for a connection, and the next in line is served"],
       "ext/poolkeeper/src/pool/statements.rs#outcome" =>
         ["native/interrupts_spec.rb", "ends a statement, on the server too"],
-      "ext/poolkeeper/src/pool/statements.rs#begin_work" =>
+      "ext/poolkeeper/src/pool/statements.rs#wait_until_free" =>
         ["native/interrupts_spec.rb", "ends a wait for the statement before it"],
       "lib/poolkeeper/pool.rb#close" => ["native/interrupts_spec.rb", "ends the wait of a close"]
     }.freeze

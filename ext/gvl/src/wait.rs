@@ -63,6 +63,10 @@ pub fn wait<T>(
             return Ok(None);
         }
         without_gvl(&Slice::new(signal, left.min(SLICE)), FLAGS);
+        // First: what has come is not thrown away for an interrupt, which Ruby raises as soon as it may.
+        if let Some(value) = ready() {
+            return Ok(Some(value));
+        }
         ruby.thread_check_ints()?;
     }
 }

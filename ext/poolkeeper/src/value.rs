@@ -4,7 +4,7 @@ use magnus::encoding::EncodingCapable;
 use magnus::r_hash::RHash;
 use magnus::time::{Offset, Timespec};
 use magnus::value::ReprValue;
-use magnus::{Error, Float, Integer, IntoValue, Module, RArray, RClass, RString, Ruby, Symbol, Time, Value};
+use magnus::{Error, Float, Integer, IntoValue, Module, RArray, RClass, RModule, RString, Ruby, Symbol, Time, Value};
 use poolkeeper_core::sql::{self, Rows};
 
 /// Takes over the parameters of a statement.
@@ -97,12 +97,18 @@ fn rarer(ruby: &Ruby, place: usize, value: Value) -> Result<sql::Value, Error> {
 
 /// The rows as Hashes with Symbol keys.
 pub fn rows(ruby: &Ruby, rows: &Rows) -> Result<RArray, Error> {
-    let keys: Vec<Symbol> = rows.columns.iter().map(|name| ruby.to_symbol(name)).collect();
+    // In an Array: the collector finds nothing in Rust's own memory, and moves what Ruby's refer to.
+    let keys = ruby.ary_new_capa(rows.columns.len());
+    for name in &rows.columns {
+        keys.push(ruby.to_symbol(name))?;
+    }
     let array = ruby.ary_new_capa(rows.rows.len());
     for row in &rows.rows {
         let hash: RHash = ruby.hash_new();
-        for (key, value) in keys.iter().zip(row) {
-            hash.aset(*key, from(ruby, value)?)?;
+        for (place, value) in row.iter().enumerate() {
+            let value = from(ruby, value)?;
+            #[allow(clippy::cast_possible_wrap)]
+            hash.aset(keys.entry::<Value>(place as isize)?, value)?;
         }
         array.push(hash)?;
     }
@@ -115,7 +121,11 @@ fn from(ruby: &Ruby, value: &sql::Value) -> Result<Value, Error> {
         sql::Value::Bool(value) => value.into_value_with(ruby),
         sql::Value::Int(number) => number.into_value_with(ruby),
         sql::Value::Float(number) => number.into_value_with(ruby),
-        sql::Value::Decimal(digits) => ruby.module_kernel().funcall("BigDecimal", (digits.as_str(),))?,
+        sql::Value::Decimal(digits) => {
+            let poolkeeper: RModule = ruby.class_object().const_get("Poolkeeper")?;
+            let pool: RClass = poolkeeper.const_get("Pool")?;
+            pool.funcall("decimal", (digits.as_str(),))?
+        }
         sql::Value::Text(text) => text.as_str().into_value_with(ruby),
         sql::Value::Bytes(bytes) => ruby.str_from_slice(bytes).into_value_with(ruby),
         sql::Value::Time(seconds, nanoseconds) => {

@@ -13,6 +13,8 @@ pub enum Effect {
     Begins,
     /// Ends one.
     Ends,
+    /// Goes back to a savepoint, from which it may go on.
+    Returns,
     /// Nobody can tell: a procedure may do anything.
     Unknown,
 }
@@ -61,8 +63,9 @@ fn ends(mut sql: &str) -> Effect {
             "" => return Effect::Ends,
             "no" => no = true,
             "chain" if !no => return Effect::Begins,
-            // A savepoint, or what another session has prepared.
-            "to" | "prepared" => return Effect::None,
+            "to" => return Effect::Returns,
+            // What another session has prepared.
+            "prepared" => return Effect::None,
             _ => {}
         }
         sql = rest;
@@ -136,7 +139,7 @@ mod tests {
             assert_eq!(effect(sql), Effect::Ends, "{sql}");
         }
         assert_eq!(effect("COMMIT AND CHAIN"), Effect::Begins);
-        assert_eq!(effect("ROLLBACK TO SAVEPOINT a"), Effect::None);
+        assert_eq!(effect("ROLLBACK TO SAVEPOINT a"), Effect::Returns);
         assert_eq!(effect("COMMIT PREPARED 'a'"), Effect::None);
     }
 

@@ -3,7 +3,7 @@
 
 mod statements;
 
-use std::cell::{Ref, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use magnus::{function, method, Class, Error, Module, Object, RArray, RHash, RMod
 use poolkeeper_core::error::Error as CoreError;
 use poolkeeper_core::pool::Options;
 use poolkeeper_core::process::{self, Found, NativePool, Process};
-use poolkeeper_gvl::{owner, wait_for, Lent, Owner};
+use poolkeeper_gvl::{fork, owner, wait_for, Lent, Owner};
 
 use crate::guard::{guarded, to_ruby};
 
@@ -26,7 +26,9 @@ const LOOK_FOR_GONE: Duration = Duration::from_millis(500);
 pub struct Pool {
     number: u64,
     url: String,
-    options: Options,
+    /// As they are now: a child has a pool of the same size.
+    options: RefCell<Options>,
+    closed: Cell<bool>,
     /// Read and changed with the GVL held, and never across a call into Ruby.
     native: RefCell<(usize, Arc<NativePool>)>,
 }
@@ -36,8 +38,11 @@ impl Pool {
     fn native(&self, ruby: &Ruby) -> Result<Arc<NativePool>, Error> {
         let process = process::current();
         if self.native.borrow().0 != address(process) {
-            let own = process.native(self.number, &self.url, self.options.clone());
+            let own = process.native(self.number, &self.url, self.options.borrow().clone());
             let own = own.map_err(|error| to_ruby(ruby, &error))?;
+            if self.closed.get() {
+                own.close();
+            }
             let inherited = self.native.replace((address(process), own));
             // Dropped here, it would speak to the server over its parent's sockets.
             std::mem::forget(inherited);
@@ -55,7 +60,8 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         let native = self.native.get_mut();
-        if native.0 != address(process::current()) {
+        // In a child that nobody has been told of, this process is still taken for its parent.
+        if fork::untold() || native.0 != address(process::current()) {
             std::mem::forget(native.1.clone());
         }
     }
@@ -104,7 +110,8 @@ fn open(ruby: &Ruby, number: u64, url: String, options: RHash) -> Result<Pool, E
         Ok(Pool {
             number,
             url,
-            options,
+            options: RefCell::new(options),
+            closed: Cell::new(false),
             native: RefCell::new((address(process), native)),
         })
     })
@@ -185,7 +192,7 @@ fn queue(ruby: &Ruby, pool: Obj<Pool>, owner: u64, limit: f64, for_block: bool) 
                     return Some(Err(interrupt));
                 }
             }
-            let answer = here(&native, native.answer(owner, ticket))?;
+            let answer = here(&native, || native.answer(owner, ticket))?;
             Some(answer.map_err(|error| to_ruby(ruby, &error)))
         };
         match wait_for(ruby, lent.signal(), seconds(limit), answer)
@@ -198,25 +205,29 @@ fn queue(ruby: &Ruby, pool: Obj<Pool>, owner: u64, limit: f64, for_block: bool) 
                 }
                 Ok(Some(slot))
             }
-            Ok(None) => {
-                native.give_up(owner, ticket);
-                Ok(None)
-            }
-            Err(interrupt) => {
-                native.give_up(owner, ticket);
-                Err(interrupt)
+            other => {
+                if ours(&native) {
+                    native.give_up(owner, ticket);
+                }
+                other
             }
         }
     })
 }
 
-/// What is waited for; in a child that a handler of signals has forked it will never come.
-fn here<T>(native: &NativePool, answer: Option<Result<T, CoreError>>) -> Option<Result<T, CoreError>> {
-    if native.is_of(process::current()) {
-        answer
+/// What is waited for. In a child that a handler of signals has forked it will never come, and nothing there may be asked:
+/// the locks are the parent's.
+fn here<T>(native: &NativePool, answer: impl FnOnce() -> Option<Result<T, CoreError>>) -> Option<Result<T, CoreError>> {
+    if ours(native) {
+        answer()
     } else {
         Some(Err(native.left_behind()))
     }
+}
+
+/// Whether this process has made the pool.
+fn ours(native: &NativePool) -> bool {
+    !fork::untold() && native.is_of(process::current())
 }
 
 fn release(ruby: &Ruby, pool: &Pool, owner: u64, by_block: bool) -> Result<bool, Error> {
@@ -244,6 +255,7 @@ fn reload(ruby: &Ruby, pool: &Pool) -> Result<usize, Error> {
 
 fn resize(ruby: &Ruby, pool: &Pool, size: usize) -> Result<(), Error> {
     guarded(ruby, || {
+        pool.options.borrow_mut().size = size;
         pool.native(ruby)?.resize(size);
         Ok(())
     })
@@ -251,6 +263,7 @@ fn resize(ruby: &Ruby, pool: &Pool, size: usize) -> Result<(), Error> {
 
 fn close(ruby: &Ruby, pool: &Pool) -> Result<(), Error> {
     guarded(ruby, || {
+        pool.closed.set(true);
         pool.native(ruby)?.close();
         Ok(())
     })
@@ -315,8 +328,9 @@ pub fn init(ruby: &Ruby, module: RModule) -> Result<(), Error> {
     pool.define_method("_release", method!(release, 2))?;
     pool.define_method("_query", method!(statements::query, 5))?;
     pool.define_method("_begin", method!(statements::begin, 2))?;
-    pool.define_method("_commit", method!(statements::commit, 2))?;
-    pool.define_method("_roll_back", method!(statements::roll_back, 3))?;
+    pool.define_method("_level", method!(statements::level, 2))?;
+    pool.define_method("_commit", method!(statements::commit, 3))?;
+    pool.define_method("_roll_back", method!(statements::roll_back, 4))?;
     pool.define_method("_ping", method!(statements::ping, 2))?;
     pool.define_method("_reclaim", method!(reclaim, 1))?;
     pool.define_method("_sweep", method!(sweep, 0))?;

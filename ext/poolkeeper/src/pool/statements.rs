@@ -8,9 +8,9 @@ use magnus::{Error, IntoValue, RArray, Ruby, Value};
 use poolkeeper_core::error::Error as CoreError;
 use poolkeeper_core::process::{NativePool, Statement, Waker, Work};
 use poolkeeper_core::sql::Rows;
-use poolkeeper_gvl::{wait_for, Lent, Signal};
+use poolkeeper_gvl::{wait_for, Lent};
 
-use super::{here, lend, Pool};
+use super::{here, lend, ours, Pool};
 use crate::guard::{guarded, to_ruby};
 use crate::value;
 
@@ -46,21 +46,38 @@ pub(super) fn begin(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64) -> Result
     })
 }
 
-pub(super) fn commit(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64) -> Result<(), Error> {
+/// How many transactions are open; a statement before is waited for.
+pub(super) fn level(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64) -> Result<u32, Error> {
     guarded(ruby, || {
-        run(ruby, &*pool.native(ruby)?, slot, owner, Statement::Commit).map(|_| ())
+        let native = pool.native(ruby)?;
+        let lent = lend(ruby)?;
+        wait_until_free(ruby, &native, &lent, slot, owner)?.map_err(|error| to_ruby(ruby, &error))?;
+        native.level(slot, owner).map_err(|error| to_ruby(ruby, &error))
+    })
+}
+
+pub(super) fn commit(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64, level: u32) -> Result<(), Error> {
+    guarded(ruby, || {
+        run(ruby, &*pool.native(ruby)?, slot, owner, Statement::Commit(level)).map(|_| ())
     })
 }
 
 /// Rolls back; where the connection is gone its server does, which a block around it has to be told. Without `wait`, for
 /// a thread that is being killed, it only begins to.
-pub(super) fn roll_back(ruby: &Ruby, pool: &Pool, slot: usize, owner: u64, wait: bool) -> Result<(), Error> {
+pub(super) fn roll_back(
+    ruby: &Ruby,
+    pool: &Pool,
+    slot: usize,
+    owner: u64,
+    level: u32,
+    wait: bool,
+) -> Result<(), Error> {
     guarded(ruby, || {
         let native = pool.native(ruby)?;
         let begun = match wait {
-            true => begin_work(ruby, &native, slot, owner, || Statement::RollBack)?,
+            true => begin_work(ruby, &native, slot, owner, || Statement::RollBack(level))?,
             false => {
-                let _ = native.start(slot, owner, Statement::RollBack, Arc::new(|| ()));
+                let _ = native.start(slot, owner, Statement::RollBack(level), Arc::new(|| ()));
                 return Ok(());
             }
         };
@@ -101,26 +118,48 @@ fn begin_work(
     statement: impl FnOnce() -> Statement,
 ) -> Result<Begun, Error> {
     let lent = lend(ruby)?;
-    let post = |signal: &Arc<Signal>| -> Waker {
-        let signal = signal.clone();
-        Arc::new(move || signal.post())
-    };
-    let free = || (!native.when_back(slot, owner, post(lent.signal()))).then_some(());
-    wait_for(ruby, lent.signal(), Duration::MAX, free)?;
-    let work = native.start(slot, owner, statement(), post(lent.signal()));
+    if let Err(error) = wait_until_free(ruby, native, &lent, slot, owner)? {
+        return Ok(Err(error));
+    }
+    let work = native.start(slot, owner, statement(), waker(&lent));
     Ok(work.map(|work| (lent, work)))
+}
+
+/// Waits until no statement is under way on a slot.
+fn wait_until_free(
+    ruby: &Ruby,
+    native: &NativePool,
+    lent: &Lent,
+    slot: usize,
+    owner: u64,
+) -> Result<Result<(), CoreError>, Error> {
+    let free = || {
+        here(native, || {
+            let busy = native.when_back(slot, owner, waker(lent));
+            (!busy).then_some(Ok(()))
+        })
+    };
+    let freed = wait_for(ruby, lent.signal(), Duration::MAX, free)?;
+    Ok(freed.unwrap_or(Ok(())))
+}
+
+fn waker(lent: &Lent) -> Waker {
+    let signal = lent.signal().clone();
+    Arc::new(move || signal.post())
 }
 
 /// Waits for a statement's end; interrupted, it is ended on the server as well.
 fn outcome(ruby: &Ruby, native: &NativePool, lent: &Lent, work: &Work) -> Result<Result<Rows, CoreError>, Error> {
-    match wait_for(ruby, lent.signal(), Duration::MAX, || here(native, work.result())) {
+    match wait_for(ruby, lent.signal(), Duration::MAX, || here(native, || work.result())) {
         Ok(Some(result)) => Ok(result),
         Ok(None) => Err(Error::new(
             ruby.exception_runtime_error(),
             "a wait without a limit has ended",
         )),
         Err(interrupt) => {
-            work.abandon();
+            if ours(native) {
+                work.abandon();
+            }
             Err(interrupt)
         }
     }

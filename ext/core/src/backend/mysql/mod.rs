@@ -237,7 +237,12 @@ impl Session for MySession {
     }
 
     fn reset(&mut self) -> Doing<'_, ()> {
-        self.command("ROLLBACK")
+        Box::pin(async {
+            self.command("ROLLBACK").await?;
+            // What else a session may have left to the next: a transaction that each statement begins, and locks.
+            self.command("SET autocommit = 1").await?;
+            self.command("UNLOCK TABLES").await
+        })
     }
 
     fn ping(&mut self) -> Doing<'_, ()> {

@@ -1,6 +1,6 @@
 //! Idle connections that are taken out, and those that are looked after.
 
-use super::super::slot::{Slot, SlotId, Standing};
+use super::super::slot::{Outcome, Slot, SlotId, Standing};
 use super::State;
 use crate::clock::Moment;
 
@@ -36,6 +36,22 @@ impl<C: Standing> State<C> {
             Slot::Idle { connection, .. } => Some((number, connection)),
             _ => None,
         }
+    }
+
+    /// Puts back a connection that was borrowed while it was idle: it has been idle since before, and is no nearer to
+    /// being lent.
+    pub fn put_back(&mut self, slot: SlotId, connection: C, since: Moment, now: Moment) -> Outcome<C> {
+        let outcome = self.free(slot, connection, now);
+        if let Some(Slot::Idle { since: until_now, .. }) = self.slots.get_mut(slot) {
+            *until_now = since;
+            self.idle.retain(|other| *other != slot);
+            let younger = self.idle.iter().position(|other| match &self.slots[*other] {
+                Slot::Idle { since: other, .. } => *other > since,
+                _ => false,
+            });
+            self.idle.insert(younger.unwrap_or(self.idle.len()), slot);
+        }
+        outcome
     }
 
     /// Every connection at hand: idle ones, and leased ones without a statement under way.

@@ -118,6 +118,9 @@ impl Kept {
         self.answered_at = Moment::now();
         match refused {
             None if effect == Effect::Ends => self.transaction = Transaction::None,
+            None if effect == Effect::Returns && self.transaction == Transaction::Failed => {
+                self.transaction = Transaction::Open;
+            }
             Some(failure) if self.transaction == Transaction::Open && self.session.loses_transaction(failure) => {
                 self.transaction = Transaction::Failed;
             }

@@ -87,6 +87,19 @@ impl NativePool {
         self.follow(outcome);
     }
 
+    /// How many transactions are open, one in the other, on an owner's connection, which no statement has just now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotHeld`].
+    pub fn level(&self, slot: SlotId, owner: OwnerId) -> Result<u32, Error> {
+        let inner = lock(&self.inner);
+        let held = inner.state.lease(owner).filter(|(held, _)| *held == slot);
+        let (_, lease) = held.ok_or_else(|| self.not_held(Misuse::Gone))?;
+        let kept = lease.connection().ok_or_else(|| self.not_held(Misuse::Broken))?;
+        Ok(kept.depth)
+    }
+
     /// Notes that a block has an owner's connection, and gives it back at its end.
     pub fn lend_to_block(&self, owner: OwnerId) {
         if let Some(lease) = lock(&self.inner).state.lease_mut(owner) {
@@ -106,7 +119,9 @@ impl NativePool {
             let Some((_, lease)) = inner.state.lease(owner) else {
                 return false;
             };
-            if lease.lent_to_block && !by_block {
+            // A transaction block runs on it, and has its own end.
+            let in_use = lease.lent_to_block || lease.connection().is_some_and(|kept| kept.depth > 0);
+            if in_use && !by_block {
                 return false;
             }
             let evidence = self

@@ -51,6 +51,8 @@ struct Inner {
     /// Who wants to know when the statement under way on a slot is over.
     expecting: FxHashMap<SlotId, Vec<Waker>>,
     down: Option<Down>,
+    /// Whether somebody probes.
+    probing: bool,
     /// Connections that were opened before are dropped instead of lent.
     generation: u64,
     /// How many leases were given back.
@@ -116,6 +118,7 @@ impl Process {
                 working: FxHashMap::default(),
                 expecting: FxHashMap::default(),
                 down: None,
+                probing: false,
                 generation: 0,
                 released: 0,
             }),

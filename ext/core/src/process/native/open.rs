@@ -53,8 +53,14 @@ impl Holding {
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        if let Some(slot) = self.slot {
-            lock(&self.pool.inner).state.vacate(slot);
+        let Some(slot) = self.slot else {
+            return;
+        };
+        lock(&self.pool.inner).state.vacate(slot);
+        if std::thread::panicking() {
+            // Tried at once it would only panic again.
+            self.pool.tell_of_panic();
+        } else {
             self.pool.refill();
         }
     }
@@ -114,13 +120,14 @@ impl NativePool {
         let lifetime = options.max_lifetime.map(|time| time - time.mul_f64(chance() / 40.0));
         let mut kept = Kept::new(self.process, self.number, opened, asked_at, lifetime);
         kept.generation = generation;
+        // Whoever has connected: the server can be reached.
+        lock(&self.inner).down = None;
         Ok(kept)
     }
 
     fn opened(&self, slot: SlotId, kept: Box<Kept>) {
         let outcome = {
             let mut inner = lock(&self.inner);
-            inner.down = None;
             inner.meet(&kept);
             inner.state.opened(slot, kept, Moment::now())
         };
@@ -134,7 +141,7 @@ impl NativePool {
         if fault == Some(Fault::Unreachable) {
             self.process.incident(self.number, Fault::Unreachable, Instant::now());
         }
-        let (first, wakers) = {
+        let (begins, wakers) = {
             let mut inner = lock(&self.inner);
             // The server has all the connections that it takes: one of those will come back, and upkeep tries again.
             let others = inner.state.numbers();
@@ -144,54 +151,65 @@ impl NativePool {
             let tickets = inner.state.dismiss();
             let wakers = inner.waiting.refuse(&tickets, &error);
             let down = fault == Some(Fault::Unreachable) && !inner.state.is_closed();
-            let first = down && inner.down.is_none();
             inner.down = (down && !trip::off("down")).then(|| Down { cause: failure.clone() });
-            (first, wakers)
+            // One is enough, however often the server comes and goes.
+            let begins = down && !std::mem::replace(&mut inner.probing, true);
+            (begins, wakers)
         };
         wakers.into_iter().for_each(|wake| wake());
-        if let (true, Some(pool), Ok(runtime)) = (first, self.this(), self.process.runtime()) {
-            let pool = Arc::downgrade(&pool);
-            runtime.spawn(async move {
-                let mut pause = FIRST_PAUSE;
-                loop {
-                    sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                    // Not held while it sleeps: a pool that is gone is probed no more.
-                    let Some(pool) = pool.upgrade() else { return };
-                    if !pool.probe().await {
-                        return;
-                    }
-                }
-            });
+        if begins {
+            self.begin_probing();
         }
         Next::TryAtOnce
     }
 
-    /// Tries whether the server can be reached again. Returns whether it is still down.
-    async fn probe(self: Arc<Self>) -> bool {
+    fn tell_of_panic(&self) {
+        let failure = Failure::new(Kind::Protocol, "a bug of poolkeeper's; please report this");
+        let error = self.connect_error(&failure, None);
+        let wakers = {
+            let mut inner = lock(&self.inner);
+            let tickets = inner.state.dismiss();
+            inner.waiting.refuse(&tickets, &error)
+        };
+        wakers.into_iter().for_each(|wake| wake());
+    }
+
+    fn begin_probing(&self) {
+        let (Some(pool), Ok(runtime)) = (self.this(), self.process.runtime()) else {
+            lock(&self.inner).probing = false;
+            return;
+        };
+        let pool = Arc::downgrade(&pool);
+        runtime.spawn(async move {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                // Not held while it sleeps: a pool that is gone is probed no more.
+                let Some(pool) = pool.upgrade() else { return };
+                // In a task of its own: a panic must not end the probing, for nobody would begin it again.
+                let _ = tokio::spawn(pool.clone().probe()).await;
+                let mut inner = lock(&pool.inner);
+                if inner.down.is_none() || inner.state.is_closed() {
+                    inner.probing = false;
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Tries whether the server can be reached again.
+    async fn probe(self: Arc<Self>) {
         let slot = {
             let mut inner = lock(&self.inner);
             if inner.state.is_closed() || inner.down.is_none() {
-                return false;
+                return;
             }
             inner.state.open_spare()
         };
-        // All slots are held by owners that have not noticed yet.
-        let Some(slot) = slot else {
-            return true;
-        };
-        let holding = Holding::new(self.clone(), slot);
-        match self.connect().await {
-            Ok(kept) => {
-                holding.leave();
-                self.opened(slot, kept);
-                false
-            }
-            Err(failure) => {
-                self.connect_failed(&failure);
-                drop(holding);
-                lock(&self.inner).down.is_some()
-            }
+        // Without one all are held by owners that have not noticed yet.
+        if let Some(slot) = slot {
+            self.open_in(slot).await;
         }
     }
 

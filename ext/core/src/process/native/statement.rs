@@ -1,6 +1,7 @@
 //! Statements: the owner waits, and the background runs them. A connection is with its lease or with its statement,
 //! never with both, so whoever ends the lease meanwhile cannot get in the way.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -37,10 +38,10 @@ pub enum Statement {
     Query(String, Vec<Value>),
     /// Begins a transaction; within one of our own, a savepoint.
     Begin,
-    /// Commits what [`Statement::Begin`] began.
-    Commit,
-    /// Rolls back what [`Statement::Begin`] began.
-    RollBack,
+    /// Commits the transaction, or the savepoint, that began when so many were open.
+    Commit(u32),
+    /// Rolls back until so many are open; nothing where no more are.
+    RollBack(u32),
     /// A sign of life.
     Ping,
 }
@@ -220,11 +221,17 @@ impl NativePool {
 async fn run(telling: Telling, kept: Box<Kept>, used: bool, statement: Statement) {
     let pool = telling.pool.clone();
     trip::here("statement");
+    let abandoned = || pool.not_held(Misuse::Broken);
     let mut kept = match used {
         true => kept,
-        false => match pool.fit_for_use(kept).await {
-            Ok(kept) => kept,
-            Err(error) => return telling.tell(None, Err(error)),
+        // Whoever gave up while nothing had been sent is not to find it done later.
+        false => tokio::select! {
+            biased;
+            () = telling.work.abandoned.notified() => return telling.tell(None, Err(abandoned())),
+            fit = pool.fit_for_use(kept) => match fit {
+                Ok(kept) => kept,
+                Err(error) => return telling.tell(None, Err(error)),
+            },
         },
     };
     let effect = match &statement {
@@ -232,17 +239,25 @@ async fn run(telling: Telling, kept: Box<Kept>, used: bool, statement: Statement
         _ => Effect::None,
     };
     // Its server rolls back what a connection leaves. After one to a savepoint somebody may go on.
-    let rolls_all_back = matches!(statement, Statement::RollBack) && kept.depth <= 1;
+    let rolls_all_back = matches!(statement, Statement::RollBack(0));
     kept.about_to(effect);
     let session = kept.session.id();
     let limit = pool.options().statement_timeout;
     let begun = Instant::now();
     let ended = {
-        let doing = send(&mut kept, statement);
+        let sent = AtomicBool::new(false);
+        let doing = async {
+            sent.store(true, Ordering::Relaxed);
+            send(&mut kept, statement).await
+        };
         tokio::pin!(doing);
         tokio::select! {
+            biased;
+            () = telling.work.abandoned.notified() => match sent.load(Ordering::Relaxed) {
+                true => Ended::Abandoned(end(&pool, session, &mut doing).await),
+                false => Ended::Unsent,
+            },
             answer = &mut doing => Ended::Answered(answer),
-            () = telling.work.abandoned.notified() => Ended::Abandoned(end(&pool, session, &mut doing).await),
             () = late(limit) => {
                 end(&pool, session, &mut doing).await;
                 Ended::Late
@@ -272,9 +287,10 @@ async fn run(telling: Telling, kept: Box<Kept>, used: bool, statement: Statement
             kept.answered(effect, Some(&failure));
             telling.tell(Some(kept), Err(error));
         }
+        Ended::Unsent => telling.tell(Some(kept), Err(abandoned())),
         Ended::Abandoned(drained) => {
             // Whoever holds the lease goes on where the server has ended the statement, outside of a transaction.
-            let error = pool.not_held(Misuse::Broken);
+            let error = abandoned();
             kept.interrupted = true;
             let was_open = kept.transaction != Transaction::None;
             let cleaned = if drained {
@@ -295,6 +311,7 @@ async fn run(telling: Telling, kept: Box<Kept>, used: bool, statement: Statement
 /// How a statement ended. An abandoned one tells whether the server has ended it in time.
 enum Ended {
     Answered(Result<Rows, Failure>),
+    Unsent,
     Abandoned(bool),
     Late,
 }
@@ -305,15 +322,17 @@ where
     F: std::future::Future<Output = Result<Rows, Failure>> + Unpin,
 {
     let drained = timeout(LIMIT, async {
-        // The answer may come before the cancel has gone out.
         loop {
-            let cancelled = async {
-                let _ = pool.backend.cancel(session).await;
-                sleep(AGAIN).await;
-            };
-            tokio::select! {
-                answer = &mut *doing => break answer,
-                () = cancelled => {}
+            // To its end, though the answer may have come: a cancel that is still on its way would end whatever the
+            // session does next, for whomever.
+            let (_, answer) = tokio::join!(pool.backend.cancel(session), async {
+                tokio::select! {
+                    answer = &mut *doing => Some(answer),
+                    () = sleep(AGAIN) => None,
+                }
+            });
+            if let Some(answer) = answer {
+                break answer;
             }
         }
     });
@@ -329,13 +348,16 @@ async fn send(kept: &mut Kept, statement: Statement) -> Result<Rows, Failure> {
     match statement {
         Statement::Query(sql, parameters) => kept.session.query(&sql, parameters).await,
         Statement::Begin => begin(kept).await.map(|()| Rows::default()),
-        Statement::Commit => commit(kept).await.map(|()| Rows::default()),
-        Statement::RollBack => timeout(LIMIT, roll_back(kept))
+        Statement::Commit(level) => commit(kept, level).await.map(|()| Rows::default()),
+        Statement::RollBack(level) => timeout(LIMIT, roll_back(kept, level))
             .await
             // Its server rolls back what a connection leaves that is dropped.
             .unwrap_or_else(|_| Err(Failure::new(Kind::Late, "the rollback was not answered")))
             .map(|()| Rows::default()),
-        Statement::Ping => kept.session.ping().await.map(|()| Rows::default()),
+        Statement::Ping => timeout(CHECK, kept.session.ping())
+            .await
+            .unwrap_or_else(|_| Err(Failure::new(Kind::Late, "no sign of life within a second")))
+            .map(|()| Rows::default()),
     }
 }
 
@@ -352,47 +374,51 @@ async fn begin(kept: &mut Kept) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn commit(kept: &mut Kept) -> Result<(), Failure> {
-    if kept.transaction == Transaction::Failed {
-        return Err(Failure::new(
-            Kind::Value,
-            "a statement of this transaction has failed, so nothing of it is committed; let its error leave the block",
-        ));
+async fn commit(kept: &mut Kept, level: u32) -> Result<(), Failure> {
+    if kept.depth != level + 1 || kept.transaction == Transaction::None {
+        let text =
+            "this transaction is not open any more, so nothing of it is committed; was it ended in the block, or \
+                    by an interrupt?";
+        return Err(Failure::new(Kind::Value, text));
     }
-    match kept.depth {
-        // A COMMIT of the application's own has ended it.
-        0 => {}
-        1 => {
+    if kept.transaction == Transaction::Failed {
+        let text =
+            "a statement of this transaction has failed, so nothing of it is committed; let its error leave the \
+                    block";
+        return Err(Failure::new(Kind::Value, text));
+    }
+    match level {
+        0 => {
             kept.session.command("COMMIT").await?;
             kept.transaction = Transaction::None;
         }
-        depth => {
-            kept.session
-                .command(&format!("RELEASE SAVEPOINT poolkeeper_{}", depth - 1))
-                .await?
+        level => {
+            let release = format!("RELEASE SAVEPOINT poolkeeper_{level}");
+            kept.session.command(&release).await?;
         }
     }
-    kept.depth = kept.depth.saturating_sub(1);
+    kept.depth = level;
     Ok(())
 }
 
-async fn roll_back(kept: &mut Kept) -> Result<(), Failure> {
-    match kept.depth {
-        0 => {}
-        1 => {
+async fn roll_back(kept: &mut Kept, level: u32) -> Result<(), Failure> {
+    if kept.depth <= level {
+        return Ok(());
+    }
+    match level {
+        0 => {
             kept.session.reset().await?;
             kept.transaction = Transaction::None;
         }
         // Its savepoint has gone with the transaction.
         _ if kept.has_lost_transaction() => {}
-        depth => {
-            kept.session
-                .command(&format!("ROLLBACK TO SAVEPOINT poolkeeper_{}", depth - 1))
-                .await?;
+        level => {
+            let back = format!("ROLLBACK TO SAVEPOINT poolkeeper_{level}");
+            kept.session.command(&back).await?;
             kept.transaction = Transaction::Open;
         }
     }
-    kept.depth = kept.depth.saturating_sub(1);
+    kept.depth = level;
     Ok(())
 }
 

@@ -28,10 +28,14 @@ impl NativePool {
                     if lock(&pool.inner).state.is_closed() {
                         return;
                     }
-                    pool.report_old_leases();
-                    pool.shrink();
-                    pool.fill();
-                    pool.keep_alive().await;
+                    // In a task of its own: a panic must not end the upkeep, for nobody would begin it again.
+                    let _ = tokio::spawn(async move {
+                        pool.report_old_leases();
+                        pool.shrink();
+                        pool.fill();
+                        pool.keep_alive().await;
+                    })
+                    .await;
                 }
                 sleep(TURN).await;
             }
@@ -102,9 +106,11 @@ impl NativePool {
         };
         let turn = Moment::now();
         loop {
-            let borrowed = lock(&self.inner)
-                .state
-                .borrow_idle(|kept, _| turn.since(kept.answered_at) > keepalive);
+            let mut idle_since = turn;
+            let borrowed = lock(&self.inner).state.borrow_idle(|kept, since| {
+                idle_since = since;
+                turn.since(kept.answered_at) > keepalive
+            });
             let (Some((slot, mut kept)), Some(pool)) = (borrowed, self.this()) else {
                 return;
             };
@@ -112,7 +118,12 @@ impl NativePool {
             if matches!(timeout(CHECK, kept.session.ping()).await, Ok(Ok(()))) {
                 kept.answered_at = Moment::now();
                 holding.leave();
-                self.back(slot, kept);
+                let outcome = {
+                    let mut inner = lock(&self.inner);
+                    inner.meet(&kept);
+                    inner.state.put_back(slot, kept, idle_since, Moment::now())
+                };
+                self.follow(outcome);
             }
         }
     }
