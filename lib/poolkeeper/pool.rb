@@ -51,8 +51,8 @@ module Poolkeeper
       require "bigdecimal"
       BigDecimal(digits)
     rescue LoadError
-      raise ConfigurationError, "numbers with decimal places are BigDecimal, and from Ruby 3.4 on that is a gem of its " \
-                                "own: add bigdecimal to the Gemfile"
+      raise ConfigurationError, "numbers with decimal places are BigDecimal, and from Ruby 3.4 on that is a gem of " \
+                                "its own: add bigdecimal to the Gemfile"
     end
 
     # @return [String]

@@ -79,7 +79,7 @@ fn a_statement_whose_answer_breaks_off_fails_and_its_slot_is_free_after_the_rele
         server.behave(Manner::Well);
         let slot = take(&pool, 1).unwrap();
         run(&pool, slot, 1, Statement::Begin).unwrap();
-        run(&pool, slot, 1, Statement::Commit).unwrap();
+        run(&pool, slot, 1, Statement::Commit(0)).unwrap();
         assert!(pool.release(1, false));
         assert_eq!(at_rest(&pool).idle, 1);
     }
@@ -122,7 +122,7 @@ fn a_server_that_stalls_at_a_ping_has_its_connection_replaced_before_the_first_s
     run(&pool, slot, 2, Statement::Begin).unwrap();
     assert_eq!(server.accepted(), 2);
     assert_eq!(server.said().iter().filter(|said| *said == "BEGIN").count(), 1);
-    run(&pool, slot, 2, Statement::Commit).unwrap();
+    run(&pool, slot, 2, Statement::Commit(0)).unwrap();
     assert!(pool.release(2, false));
     assert_eq!(at_rest(&pool).idle, 1);
     until("the stalled one is closed", || sockets_to(server.port()) == 1);

@@ -24,7 +24,7 @@ fn a_connection_whose_statement_is_under_way_is_replaced_when_its_lease_ends() {
     assert_eq!(pool.reload(), 0);
     server.behave(Manner::Well);
     woken.recv_timeout(LONG).unwrap();
-    run(&pool, slot, 1, Statement::Commit).unwrap();
+    run(&pool, slot, 1, Statement::Commit(0)).unwrap();
     assert!(pool.release(1, false));
     assert_eq!(at_rest(&pool).idle, 0);
     take(&pool, 2).unwrap();
