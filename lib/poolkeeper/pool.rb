@@ -96,7 +96,7 @@ module Poolkeeper
 
     # @!method release
     #   Takes back the connection that the present owner has leased. Never waits: what it left open is rolled back in
-    #   the background. What a running {#with} has lent is left to it.
+    #   the background. What a running {#with} has lent, or a running `transaction` block is in, is left to that.
     #
     #   @return [Boolean] whether it held one
 
