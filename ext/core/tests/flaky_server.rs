@@ -55,7 +55,7 @@ fn a_server_that_closes_or_talks_rubbish_at_the_start_is_told_of_and_leaves_no_s
         server.behave(Manner::Well);
         until("the server is found again", || take_within(&pool, 1, LONG).is_ok());
         assert!(run(&pool, pool.leases().len() - 1, 1, Statement::Begin).is_ok());
-        assert!(pool.release(1, false));
+        assert!(pool.release(1, true));
         assert_eq!(at_rest(&pool).idle, 1);
         assert_eq!(server.said().last().map(String::as_str), Some("ROLLBACK"));
     }
@@ -136,7 +136,7 @@ fn a_server_that_stalls_at_the_rollback_has_its_connection_dropped_within_the_li
     run(&pool, slot, 1, Statement::Begin).unwrap();
     server.behave(Manner::StallsQueries);
     let start = Instant::now();
-    assert!(pool.release(1, false));
+    assert!(pool.release(1, true));
     assert!(
         start.elapsed() < Duration::from_millis(200),
         "a release waits for nothing"
