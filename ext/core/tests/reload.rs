@@ -40,7 +40,7 @@ fn a_connection_that_is_being_cleaned_is_replaced_and_so_is_one_that_is_being_op
     let slot = take(&pool, 1).unwrap();
     run(&pool, slot, 1, Statement::Begin).unwrap();
     server.behave(Manner::StallsQueries);
-    assert!(pool.release(1, false));
+    assert!(pool.release(1, true));
     until("it is being cleaned", || {
         server.said().iter().any(|said| said == "ROLLBACK")
     });
