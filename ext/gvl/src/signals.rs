@@ -12,7 +12,10 @@ static IDLE: Mutex<(u32, Vec<Arc<Signal>>)> = Mutex::new((0, Vec::new()));
 
 /// A signal for one wait.
 #[derive(Debug)]
-pub struct Lent(Option<Arc<Signal>>);
+pub struct Lent {
+    signal: Option<Arc<Signal>>,
+    process: u32,
+}
 
 impl Lent {
     /// Lends an idle one, or opens one. To be called with the GVL held, as is the end of the loan: no fork can come
@@ -40,25 +43,28 @@ impl Lent {
             Some(signal) => signal,
             None => Arc::new(Signal::new()?),
         };
-        Ok(Lent(Some(signal)))
+        Ok(Lent {
+            signal: Some(signal),
+            process,
+        })
     }
 
     /// The signal.
     pub fn signal(&self) -> &Arc<Signal> {
         // It is there until the drop.
         #[allow(clippy::expect_used)]
-        self.0.as_ref().expect("a lent signal")
+        self.signal.as_ref().expect("a lent signal")
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        let Some(signal) = self.0.take() else {
+        let Some(signal) = self.signal.take() else {
             return;
         };
         let mut idle = IDLE.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that was lent before a fork is the parent's.
-        if idle.0 == std::process::id() && idle.1.len() < KEPT {
+        // One that was lent before a fork is the parent's, whoever has asked here since.
+        if idle.0 == self.process && self.process == std::process::id() && idle.1.len() < KEPT {
             idle.1.push(signal);
         }
     }

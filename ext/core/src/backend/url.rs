@@ -30,8 +30,14 @@ pub fn refuse_unknown(query: Option<&str>, known: &[&str]) -> Result<(), Error> 
             .any(|known| *known == name || (known.ends_with('[') && name.starts_with(known)));
         if !is_known {
             let known: Vec<&str> = known.iter().copied().filter(|name| !name.ends_with('[')).collect();
+            // What stands there may be the rest of a password that holds a `?` or an `&` as it is.
+            let plain = name
+                .chars()
+                .all(|letter| letter.is_ascii_lowercase() || matches!(letter, '_' | '-'));
+            let name = if plain { format!(" {name}") } else { String::new() };
             return Err(Error::Configuration(format!(
-                "the URL has a parameter {name}, and those that are known are {}",
+                "the URL has a parameter{name} that nobody reads (in a password, ? is %3F and & is %26); those that are \
+                 known are {}",
                 known.join(", ")
             )));
         }
@@ -54,10 +60,15 @@ mod tests {
     fn an_unknown_parameter_is_named_beside_the_known_and_without_its_value() {
         let refused = refuse_unknown(Some("sslmode=require&pool=secret"), &["sslmode", "host"]);
         let text = refused.map_err(|error| error.to_string());
-        assert_eq!(
-            text,
-            Err("the URL has a parameter pool, and those that are known are sslmode, host".to_owned())
-        );
+        let text = text.unwrap_err();
+        assert!(text.contains("a parameter pool that nobody reads") && text.contains("known are sslmode, host"));
+        assert!(!text.contains("secret"));
+    }
+
+    #[test]
+    fn what_may_be_the_rest_of_a_password_is_not_shown() {
+        let refused = refuse_unknown(Some("secret@host/database"), &["sslmode"]);
+        assert!(!refused.unwrap_err().to_string().contains("secret"));
     }
 
     #[test]
