@@ -25,6 +25,10 @@ module Poolkeeper
   #
   # @note A forked child starts with connections of its own. What was leased at the fork is not held there.
   class Pool
+    # Where many wait, not each of them looks through all threads for those that are gone. Seconds.
+    RECENTLY = 0.05
+    private_constant :RECENTLY
+
     class << self
       # @param url [String] such as `postgres://user:password@host:5432/database`
       # @param name [#to_s] what messages, events and statistics call it
@@ -180,6 +184,7 @@ module Poolkeeper
       @checkout_timeout = options[:checkout_timeout]
       @sized = options[:sized]
       @closed = false
+      @reclaimed_at = -RECENTLY
       @connections = Array.new(options[:size]) { |slot| Connection.new(self, slot) }
       Pools.add(self)
     end
@@ -204,13 +209,19 @@ module Poolkeeper
       timeout = timeout.nil? ? @checkout_timeout : Float(timeout)
       raise ArgumentError, "timeout takes seconds, and was given #{timeout}" if timeout.negative? || timeout.nan?
 
-      reclaim
+      reclaim if now - @reclaimed_at > RECENTLY
       slot = _checkout(owner, for_block) || _queue(owner, timeout, for_block)
-      slot || raise(late(:wait, timeout))
+      slot || last_look(owner, for_block) || raise(late(:wait, timeout))
+    end
+
+    def last_look(owner, for_block)
+      reclaim
+      _checkout(owner, for_block)
     end
 
     # Takes from the dead what they hold, and their places in the queue. Called again and again while somebody waits.
     def reclaim
+      @reclaimed_at = now
       gone = Owner.gone(_owners)
       _reclaim(gone) if gone.any?
     end
