@@ -33,7 +33,15 @@ RSpec.describe "A native pool under a fiber scheduler", :native, :once, only: :p
 
   it "gives each fiber a connection of its own, though they are one thread's" do
     pool = pool(size: 3)
-    take = -> { pool.with { |db| [pid(db), sleep(0.05), pid(db)].values_at(0, 2).uniq } }
+    taken = []
+    take = lambda do
+      pool.with do |db|
+        taken << pid(db)
+        # Until all have theirs.
+        sleep(0.005) until taken.size == 3
+        [pid(db), pid(db)].uniq
+      end
+    end
     ended = fibers(take, take, take).map(&:last)
     expect(ended.map(&:size)).to eq([1, 1, 1])
     expect(ended.flatten.uniq.size).to eq(3)

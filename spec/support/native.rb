@@ -42,7 +42,7 @@ module Support
 
     # What comes before a call, so that it finds what it is about.
     FIRST = { "Pool#_query" => "Pool#_checkout", "Pool#_begin" => "Pool#_checkout", "Pool#_level" => "Pool#_checkout",
-              "Pool#_commit" => "Pool#_begin",
+              "Pool#_commit" => %w[Pool#_checkout Pool#_roll_back Pool#_begin],
               "Pool#_roll_back" => "Pool#_checkout", "Pool#_ping" => "Pool#_checkout",
               "Pool#_queue" => "Pool#_release" }.freeze
 
@@ -55,7 +55,7 @@ module Support
         return Poolkeeper.const_get(owner).send(method, *arguments) unless name.include?("#")
 
         pool = name == "Pool#_close" ? Poolkeeper::Pool._open(4, "sqlite::memory:", OPTIONS) : self.pool
-        FIRST[name] && pool.send(FIRST[name].delete_prefix("Pool#"), *CALLS.fetch(FIRST[name]))
+        Array(FIRST[name]).each { |first| pool.send(first.delete_prefix("Pool#"), *CALLS.fetch(first)) }
         pool.send(method, *arguments)
       end
 
