@@ -13,7 +13,7 @@ module OwnWarnings
   ROOT = File.expand_path("..", __dir__)
   # mysql2 0.5.3, of Debian 12, makes its errors' texts with it, and Ruby names the line that called mysql2.
   OF_MYSQL2 = "rb_tainted_str_new_cstr"
-  # ActiveRecord 6.1 on a pg from 1.4 on, hundreds of times.
+  # ActiveRecord 6.1 on the pg of Debian 13, hundreds of times.
   OF_ACTIVE_RECORD = "PG::Coder.new(hash) is deprecated"
 
   def warn(message, *, **)

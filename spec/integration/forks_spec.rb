@@ -169,12 +169,13 @@ RSpec.describe "A fork", :database, :forks do
   describe "in the middle of an eviction" do
     let(:entered) { Queue.new }
     let(:go_on) { Queue.new }
+    # Kept, so that in the child nobody but Poolkeeper closes it: the collector would.
+    let!(:victim) { idle.first }
 
     # The poolkeeper thread stays where it is about to close the connection: out of its pool, and still open.
     before do
       entered = self.entered
       go_on = self.go_on
-      victim = idle.first
       victim.define_singleton_method(:disconnect!) do
         entered << true
         go_on.pop

@@ -36,7 +36,6 @@ module Support
       end
 
       def start_standby
-        require_log
         @standby = node("standby", read_only: true).boot
         standby.sql(<<~SQL)
           CHANGE MASTER TO MASTER_HOST = '#{primary.host}', MASTER_PORT = #{primary.port},
@@ -49,20 +48,14 @@ module Support
         standby
       end
 
-      # The standby of a primary without a log reads for a moment before it is told, so it cannot be asked.
-      def require_log
-        return unless primary.sql("SELECT @@log_bin").first == ["0"]
-
-        raise Error, "replication did not start: the primary keeps no binary log"
-      end
-
       def await_connection
         standby.observe do |client|
           Support.wait_until(timeout: Node::PATIENCE, message: "the standby reached its primary") do
             status = client.query("SHOW SLAVE STATUS", as: :hash).first
             raise Error, "replication did not start: #{status["Last_IO_Error"]}" if status["Slave_IO_Running"] == "No"
 
-            status["Slave_IO_Running"] == "Yes"
+            # It says "Yes" before the primary has answered, and names the primary's log once that has.
+            status["Slave_IO_Running"] == "Yes" && !status["Master_Log_File"].empty?
           end
         end
       end

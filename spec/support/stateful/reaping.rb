@@ -7,7 +7,7 @@ module Support
     # once, so that sessions can be counted without waiting for that. Also for reaps that a checkout begins.
     module Reaping
       def reap
-        left = synchronize { @connections.select { |adapter| adapter.in_use? && !adapter.owner.alive? } }
+        left = connections.select { |adapter| adapter.in_use? && !adapter.owner.alive? }
         super.tap { (left - connections).each(&:disconnect!) }
       end
     end

@@ -3,8 +3,8 @@
 module Support
   module Stateful
     # Work that is going to be interrupted, nobody knows where. A connection is given back by Poolkeeper alone: what an
-    # interrupt does to ActiveRecord's own checkin is ActiveRecord's. And nothing has to connect: where PG.connect is
-    # interrupted, pg keeps the socket for ever.
+    # interrupt does to ActiveRecord's own checkin is ActiveRecord's. And nothing has to connect: where that is
+    # interrupted, pg keeps the socket for ever, and so does mysql2 from 0.5.5 on.
     class Work
       ROUNDS = 50
 
@@ -51,13 +51,13 @@ module Support
         idle = @world.connections.reject(&:leased?)
         spots = World::SPOTS.select do |spot|
           there = idle.select { |connection| connection.spot == spot }.map(&:adapter)
-          there.any? && !@world.pins.include?(spot) && there.all? { |adapter| open?(adapter) && @world.clean?(adapter) }
+          there.any? && !@world.pins.include?(spot) && there.all? { |adapter| sound?(adapter) }
         end
         spots if spots.any?
       end
 
-      def open?(adapter)
-        !Sockets.closing?(@world.driver.socket(adapter))
+      def sound?(adapter)
+        !Sockets.closing?(@world.driver.socket(adapter)) && @world.clean?(adapter)
       end
 
       def one(kind)
@@ -73,7 +73,7 @@ module Support
       # What it holds already may be dead, or in a transaction.
       def take(kind)
         held = @world.pool(@spot).active_connection?
-        raise Expected, :dead if held && !@world.clean?(held)
+        raise Expected, :dead if held && !sound?(held)
 
         kind == :checkout ? @world.pool(@spot).checkout : @world.hold(role: @spot.first, shard: @spot.last)
       rescue ActiveRecord::ConnectionTimeoutError

@@ -19,7 +19,7 @@ module Support
             false
           rescue type
             true
-          rescue StandardError => e
+          rescue ActiveRecord::StatementInvalid, NoMethodError => e
             raise unless e.cause.is_a?(type)
 
             true
