@@ -4,7 +4,7 @@ module Poolkeeper
   # The options of {Poolkeeper.configure}.
   #
   # - `mode`: `:act` (the default) or `:report`, which logs and counts what would be released, discarded or evicted,
-  #   and does none of it.
+  #   and does none of it. Native pools are poolkeeper's own, and keep their rules in either.
   # - `active_record`: `true` (the default) or `false`: whether ActiveRecord's pools are observed.
   # - `watch`: `true` (the default) or `false`: whether hang-ups are learnt as they happen; else each socket is looked
   #   at when its connection is checked out.

@@ -85,7 +85,7 @@ module Poolkeeper
       # Closes what a process that forks holds for nothing.
       def close_idle
         call("closing idle connections", 0) do
-          native = Pools.all.sum(&:_close_idle)
+          native = Pools.close_idle
           Observed.start ? native + all_pools.sum { |pool| Observed::Eviction.close_idle(pool) } : native
         end
       end

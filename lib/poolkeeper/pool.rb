@@ -94,8 +94,7 @@ module Poolkeeper
     # @raise as {#with}
     def lease(timeout: nil)
       # The present thread's number is asked for in there: asking from here would cost more than the rest.
-      slot = _lease || lease_slowly(timeout)
-      @connections[slot]
+      _lease || lease_slowly(timeout)
     end
 
     # @!method release
@@ -172,11 +171,18 @@ module Poolkeeper
     # @api private
     def resize(size)
       # Slots beyond the size may still be leased.
-      @connections += (@connections.size...size).map { |slot| Connection.new(self, slot) }
+      # Before the pool knows of more slots than there are connections.
+      self.connections = @connections + (@connections.size...size).map { |slot| Connection.new(self, slot) }
       _resize(size)
     end
 
     private
+
+    # @param connections [Array<Connection>] by their slots
+    def connections=(connections)
+      @connections = connections.freeze
+      _connections(@connections)
+    end
 
     def prepare(number, options)
       @number = number
@@ -185,7 +191,7 @@ module Poolkeeper
       @sized = options[:sized]
       @closed = false
       @reclaimed_at = -RECENTLY
-      @connections = Array.new(options[:size]) { |slot| Connection.new(self, slot) }
+      self.connections = Array.new(options[:size]) { |slot| Connection.new(self, slot) }
       Pools.add(self)
     end
 
@@ -199,7 +205,7 @@ module Poolkeeper
     def lease_slowly(timeout)
       owner = Owner.native
       slot = _checkout(owner, false) || wait(owner, timeout, false)
-      slot.negative? ? ~slot : slot
+      @connections[slot.negative? ? ~slot : slot]
     end
 
     # Before anybody waits, what the dead still hold is taken from them.
@@ -227,7 +233,7 @@ module Poolkeeper
     end
 
     def late(step, timeout)
-      words = step == :wait ? "no connection came free" : "connections are still leased"
+      words = step == :wait ? "no connection came free" : "connections are still leased or being closed"
       held = Owner.describe(_leases)
       error = TimeoutError.new("pool #{name}: #{words} within #{timeout} s (#{step}); #{numbers}#{held}")
       error.instance_variable_set(:@pool, name)

@@ -5,6 +5,10 @@ module Poolkeeper
   #
   # @api private
   module Pools
+    # Seconds; the core waits for a server that is silent for less.
+    GOODBYE = 2
+    private_constant :GOODBYE
+
     @named = {}
     # Replaced, never changed in place: somebody may be walking through it.
     @all = [].freeze
@@ -49,14 +53,30 @@ module Poolkeeper
       end
 
       # Closes all of them at once, so that none waits for another's timeout.
+      #
+      # @raise [TimeoutError] that of the first which is still leased then; the others are closed
       def close(timeout)
-        deadline = ::Process.clock_gettime(::Process::CLOCK_MONOTONIC) + timeout
+        deadline = now + timeout
         pools = all
         pools.each(&:_close)
-        pools.each do |pool|
-          pool.close(timeout: [deadline - ::Process.clock_gettime(::Process::CLOCK_MONOTONIC), 0].max)
+        late = pools.filter_map do |pool|
+          pool.close(timeout: [deadline - now, 0].max) && nil
+        rescue TimeoutError => e
+          e
         end
+        raise late.first if late.any?
+
         true
+      end
+
+      # Closes idle connections, and waits until their servers have heard of it: a fork may follow at once.
+      #
+      # @return [Integer] how many
+      def close_idle
+        closed = all.sum(&:_close_idle)
+        deadline = now + GOODBYE
+        sleep(0.001) until all.all?(&:_parted) || now > deadline
+        closed
       end
 
       # @return [Integer] connections given back for the present owner; those that a running block has stay with it
@@ -78,6 +98,12 @@ module Poolkeeper
       # Pools without a size of their own follow the number of workers.
       def follow_workers(count)
         all.each { |pool| pool.resize(count + 1) unless pool.sized }
+      end
+
+      private
+
+      def now
+        ::Process.clock_gettime(::Process::CLOCK_MONOTONIC)
       end
     end
   end

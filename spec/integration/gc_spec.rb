@@ -64,6 +64,7 @@ RSpec.describe "The garbage collector", :scripts do
       "Pool#_roll_back" => [[0, 7, 0, true], [0, 7, 0, false]],
       "Pool#_ping" => [[0, 7], [0, 9]],
       "Pool#_lease" => [[]],
+      "Pool#_connections" => [[Array.new(8) { Object.new }], [nil]],
       "Pool#release" => [[]],
       "Pool#_queue" => [[8, 1.0, true], [7, 0.0, false], [1, Float::NAN, nil]],
       "Pool#_release" => [[8, true], [99, nil]],
@@ -77,6 +78,7 @@ RSpec.describe "The garbage collector", :scripts do
       "Pool#_owners" => [[]],
       "Pool#_released" => [[]],
       "Pool#_drained" => [[]],
+      "Pool#_parted" => [[]],
       "Pool#_close" => [[]]
     }
   RUBY

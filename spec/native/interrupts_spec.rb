@@ -90,6 +90,16 @@ RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: 
       expect(pool.close).to be(true)
     end
 
+    it "ends the wait for goodbyes before a fork (#{way})" do
+      pool = pool(size: 1)
+      warm(pool, 1)
+      # No server makes it wait for as long as this takes.
+      allow(pool).to receive(:_parted).and_return(false)
+      ended = interrupted(way, -> { pool.stats[:idle].zero? }) { Poolkeeper::Pools.close_idle }
+      expect(ended).to be_a(error)
+      await_sessions(0)
+    end
+
     it "ends a wait for the statement before it, which a silent server keeps (#{way})" do
       pool = pool(size: 1)
       began = Queue.new

@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
 require_relative "../spec_helper"
+require "timeout"
+require_relative "../support/balancer"
 
 # What MariaDB alone does.
 RSpec.describe "A native pool of MariaDB", :database, :once, only: :mariadb do
@@ -57,6 +59,39 @@ RSpec.describe "A native pool of MariaDB", :database, :once, only: :mariadb do
   it "speaks UTC and UTF-8, and leaves the server's sql_mode alone" do
     sql = "SELECT @@time_zone AS zone, @@character_set_client AS charset, 1 || 0 AS either"
     expect(pool.with { |db| db.query(sql) }).to eq([{ zone: "+00:00", charset: "utf8mb4", either: 1 }])
+  end
+
+  # A connection with a number: servers count theirs.
+  def numbered(node, number)
+    loop do
+      client = Mysql2::Client.new(node.config.except(:adapter))
+      return client unless client.thread_id < number
+
+      client.close
+    end
+  end
+
+  it "leaves a stranger's statement alone that has the same number behind a balancer" do
+    balancer = Support::Balancer.new(primary.port)
+    url = primary.url.sub("mysql2:", "mysql:").sub(":#{primary.port}/", ":#{balancer.port}/")
+    pool = Poolkeeper::Pool.new(url, name: "balanced", size: 1)
+    number = -> { pool.with { |db| db.query("SELECT CONNECTION_ID() AS id") }.first[:id] }
+    newest = numbered(standby, 0).thread_id
+    pool.reload while number.call <= newest
+    stranger = numbered(standby, number.call)
+    expect(stranger.thread_id).to eq(number.call)
+
+    asleep = Thread.new { stranger.query("SELECT SLEEP(2.5) AS ended", as: :array).first }
+    balancer.target = standby.port
+    expect { pool.with { |db| Timeout.timeout(0.3) { db.query("SELECT SLEEP(30)") } } }.to raise_error(Timeout::Error)
+    # MariaDB answers 1 where it was ended.
+    expect(asleep.value).to eq([0])
+    expect(pool.stats).to include(idle: 0, leased: 0, away: 0)
+  ensure
+    pool.close
+    balancer.close
+    stranger&.close
+    primary.terminate(:all)
   end
 
   it "drops connections whose server has restarted before they are lent" do

@@ -139,6 +139,15 @@ RSpec.describe Poolkeeper::Pool, :native, :once, only: :postgresql do
     expect(pool.with { |db| pid(db) }).not_to eq(before)
   end
 
+  it "replaces what is too old where it is never idle for long" do
+    pool = pool(max_lifetime: 0.3)
+    before = pid(pool.lease)
+    # What it is waited for is its age.
+    sleep(0.35)
+    pool.release
+    expect(pid(pool.lease)).not_to eq(before)
+  end
+
   it "asks what was idle for a sign of life before its first statement, and nothing else" do
     pool = pool(check_idle_after: 0.05)
     before = pool.with { |db| pid(db) }

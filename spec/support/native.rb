@@ -34,10 +34,11 @@ module Support
       "Pool._present" => [],
       "Pool#_checkout" => [7, false], "Pool#_query" => [0, 7, "SELECT ?1 AS one", [1], false], "Pool#_begin" => [0, 7],
       "Pool#_level" => [0, 7], "Pool#_commit" => [0, 7, 0], "Pool#_roll_back" => [0, 7, 0, true],
-      "Pool#_ping" => [0, 7], "Pool#_lease" => [],
+      "Pool#_ping" => [0, 7], "Pool#_lease" => [], "Pool#_connections" => [[]],
       "Pool#release" => [], "Pool#_queue" => [8, 5.0, true], "Pool#_release" => [8, true], "Pool#_reclaim" => [[9]],
       "Pool#_sweep" => [], "Pool#_reload" => [], "Pool#_resize" => [4], "Pool#_close_idle" => [], "Pool#_numbers" => [],
-      "Pool#_leases" => [], "Pool#_owners" => [], "Pool#_released" => [], "Pool#_drained" => [], "Pool#_close" => []
+      "Pool#_leases" => [], "Pool#_owners" => [], "Pool#_released" => [], "Pool#_drained" => [], "Pool#_parted" => [],
+      "Pool#_close" => []
     }.freeze
 
     # What comes before a call, so that it finds what it is about.

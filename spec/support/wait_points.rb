@@ -60,7 +60,8 @@ module Support
         ["native/interrupts_spec.rb", "ends a statement, on the server too"],
       "ext/poolkeeper/src/pool/statements.rs#wait_until_free" =>
         ["native/interrupts_spec.rb", "ends a wait for the statement before it"],
-      "lib/poolkeeper/pool.rb#close" => ["native/interrupts_spec.rb", "ends the wait of a close"]
+      "lib/poolkeeper/pool.rb#close" => ["native/interrupts_spec.rb", "ends the wait of a close"],
+      "lib/poolkeeper/pools.rb#close_idle" => ["native/interrupts_spec.rb", "ends the wait for goodbyes before a fork"]
     }.freeze
 
     # Where all that takes a connection out of a pool waits for its lock.

@@ -163,7 +163,7 @@ pub enum Misuse {
     Busy,
     /// It broke earlier in this lease.
     Broken,
-    /// A statement was interrupted and could not be ended.
+    /// The owner waits for a connection already.
     Waiting,
 }
 

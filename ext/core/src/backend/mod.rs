@@ -30,11 +30,21 @@ pub trait Backend: Debug + Send + Sync {
     fn connect(&self) -> Doing<'_, Opened>;
 
     /// Ends what a session is doing, over a connection of its own. It may have ended by itself: then nothing happens, or
-    /// the session's next statement is ended, so it is to be pinged before it is used.
-    fn cancel(&self, session: u64) -> Doing<'_, ()>;
+    /// the session's next statement is ended, so it is to be pinged before it is used. Behind a balancer that connection
+    /// may lead to another server: then nothing happens either.
+    fn cancel(&self, session: SessionId) -> Doing<'_, ()>;
 
     /// Where it is, as configured and without the password: `address:port`, `unix:path`, or a file.
     fn address(&self) -> Arc<str>;
+}
+
+/// A session, as another one finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionId {
+    /// Its number, which its server has given it.
+    pub number: u64,
+    /// Which server that is: another one may have given the same number to somebody else.
+    pub server: u64,
 }
 
 /// A session that was just opened.
@@ -68,7 +78,7 @@ pub trait Session: Debug + Send {
     fn ping(&mut self) -> Doing<'_, ()>;
 
     /// By what [`Backend::cancel`] knows it.
-    fn id(&self) -> u64;
+    fn id(&self) -> SessionId;
 
     /// Says goodbye and closes.
     fn close(self: Box<Self>) -> Doing<'static, ()>;

@@ -16,6 +16,9 @@ pub trait Standing {
 
     /// Whether it is to be cleaned before anybody else gets it: a transaction may be open on it.
     fn is_dirty(&self) -> bool;
+
+    /// Whether its time is up, so that it is closed when it comes back.
+    fn is_old(&self, now: Moment) -> bool;
 }
 
 /// A lease of one slot.

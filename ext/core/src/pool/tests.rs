@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::Standing;
+use crate::clock::Moment;
 
 /// A connection without a server.
 #[derive(Debug, Clone)]
@@ -16,6 +17,7 @@ struct Fake {
     id: u32,
     condemned: Rc<Cell<bool>>,
     dirty: bool,
+    old: bool,
 }
 
 impl Fake {
@@ -24,6 +26,7 @@ impl Fake {
             id,
             condemned: Rc::default(),
             dirty: false,
+            old: false,
         }
     }
 }
@@ -35,5 +38,9 @@ impl Standing for Fake {
 
     fn is_dirty(&self) -> bool {
         self.dirty
+    }
+
+    fn is_old(&self, _now: Moment) -> bool {
+        self.old
     }
 }

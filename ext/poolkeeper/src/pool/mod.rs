@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use magnus::typed_data::Obj;
-use magnus::value::ReprValue;
-use magnus::{function, method, Class, Error, Module, Object, RArray, RHash, RModule, Ruby, Value};
+use magnus::gc::Marker;
+use magnus::typed_data::{DataTypeFunctions, Obj};
+use magnus::value::{Opaque, ReprValue};
+use magnus::{function, method, Class, Error, Module, Object, RArray, RHash, RModule, Ruby, TypedData, Value};
 use poolkeeper_core::error::Error as CoreError;
 use poolkeeper_core::pool::Options;
 use poolkeeper_core::process::{self, Found, NativePool, Process};
@@ -22,7 +23,8 @@ use crate::guard::{guarded, to_ruby};
 const LOOK_FOR_GONE: Duration = Duration::from_millis(500);
 
 /// A pool, and what it takes to make it anew in a forked child.
-#[magnus::wrap(class = "Poolkeeper::Pool", free_immediately, size)]
+#[derive(TypedData)]
+#[magnus(class = "Poolkeeper::Pool", free_immediately, size, mark)]
 pub struct Pool {
     number: u64,
     url: String,
@@ -31,6 +33,16 @@ pub struct Pool {
     closed: Cell<bool>,
     /// Read and changed with the GVL held, and never across a call into Ruby.
     native: RefCell<(usize, Arc<NativePool>)>,
+    /// What Ruby knows the slots by, in their order.
+    connections: Cell<Option<Opaque<RArray>>>,
+}
+
+impl DataTypeFunctions for Pool {
+    fn mark(&self, marker: &Marker) {
+        if let Some(connections) = self.connections.get() {
+            marker.mark(connections);
+        }
+    }
 }
 
 impl Pool {
@@ -113,6 +125,7 @@ fn open(ruby: &Ruby, number: u64, url: String, options: RHash) -> Result<Pool, E
             options: RefCell::new(options),
             closed: Cell::new(false),
             native: RefCell::new((address(process), native)),
+            connections: Cell::new(None),
         })
     })
 }
@@ -139,17 +152,28 @@ fn present(ruby: &Ruby) -> Result<(u64, bool), Error> {
     })
 }
 
-/// Lends an idle connection, or the one that is held already, to the present thread: the number of its slot. Nil where
-/// it takes more: none is idle, this is a fiber, whose end has to be watched for, or a child that has no pool yet.
-fn lease(ruby: &Ruby, pool: &Pool) -> Result<Option<usize>, Error> {
+/// Takes the objects that stand for the slots; at least as many as there are slots.
+fn connections(ruby: &Ruby, pool: &Pool, connections: RArray) -> Result<(), Error> {
+    guarded(ruby, || {
+        pool.connections.set(Some(connections.into()));
+        Ok(())
+    })
+}
+
+/// Lends an idle connection, or the one that is held already, to the present thread. Nil where it takes more: none is
+/// idle, this is a fiber, whose end has to be watched for, or a child that has no pool yet.
+fn lease(ruby: &Ruby, pool: &Pool) -> Result<Option<Value>, Error> {
     let owner = present_owner(ruby);
-    if owner.is_fiber {
+    let Some(connections) = pool.connections.get().filter(|_| !owner.is_fiber) else {
         return Ok(None);
-    }
+    };
     guarded(ruby, || {
         let Some(native) = pool.known() else { return Ok(None) };
         match native.checkout(owner.number, false) {
-            Ok(Found::New(slot) | Found::Held(slot)) => Ok(Some(slot)),
+            Ok(Found::New(slot) | Found::Held(slot)) => {
+                let place = isize::try_from(slot).unwrap_or(isize::MAX);
+                ruby.get_inner(connections).entry(place).map(Some)
+            }
             Ok(Found::Nothing) => Ok(None),
             Err(error) => Err(to_ruby(ruby, &error)),
         }
@@ -277,6 +301,10 @@ fn drained(ruby: &Ruby, pool: &Pool) -> Result<bool, Error> {
     guarded(ruby, || Ok(pool.native(ruby)?.is_drained()))
 }
 
+fn parted(ruby: &Ruby, pool: &Pool) -> Result<bool, Error> {
+    guarded(ruby, || Ok(pool.known().is_none_or(|native| native.has_parted())))
+}
+
 /// Size, idle, leased, opening, away, waiting.
 fn numbers(ruby: &Ruby, pool: &Pool) -> Result<(usize, usize, usize, usize, usize, usize), Error> {
     guarded(ruby, || {
@@ -321,6 +349,7 @@ pub fn init(ruby: &Ruby, module: RModule) -> Result<(), Error> {
     pool.define_singleton_method("_release_all", function!(release_all, 1))?;
     pool.define_singleton_method("_fibers_own", function!(fibers_own, 1))?;
     pool.define_singleton_method("_present", function!(present, 0))?;
+    pool.define_method("_connections", method!(connections, 1))?;
     pool.define_method("_lease", method!(lease, 0))?;
     pool.define_method("release", method!(give_back, 0))?;
     pool.define_method("_checkout", method!(checkout, 2))?;
@@ -339,6 +368,7 @@ pub fn init(ruby: &Ruby, module: RModule) -> Result<(), Error> {
     pool.define_method("_close", method!(close, 0))?;
     pool.define_method("_close_idle", method!(close_idle, 0))?;
     pool.define_method("_drained", method!(drained, 0))?;
+    pool.define_method("_parted", method!(parted, 0))?;
     pool.define_method("_numbers", method!(numbers, 0))?;
     pool.define_method("_leases", method!(leases, 0))?;
     pool.define_method("_owners", method!(owners, 0))?;

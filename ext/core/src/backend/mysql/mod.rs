@@ -12,7 +12,7 @@ use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlQue
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr, Statement};
 
 use super::url::{refuse_unknown, without_database, Url};
-use super::{Backend, Doing, Failure, Followed, Kind, Opened, Session};
+use super::{Backend, Doing, Failure, Followed, Kind, Opened, Session, SessionId};
 use crate::pool::Options;
 use crate::sql::{Rows, Value};
 use crate::Error;
@@ -35,6 +35,8 @@ const PARAMETERS: [&str; 13] = [
     "sslkey",
     "ssl-key",
 ];
+/// Which server this is. In a cluster `server_id` alone may be the same everywhere.
+const SERVER: &str = "CRC32(CONCAT_WS(':', @@hostname, @@port, @@server_id))";
 /// The server cannot prepare a statement of this kind.
 const UNPREPARABLE: i64 = 1295;
 /// A lock was waited for in vain.
@@ -86,11 +88,16 @@ impl MySql {
         let (opened, descriptor) = self.followed.opened(MySqlConnection::connect_with(&self.options)).await;
         let mut connection = opened?;
         let row = connection
-            .fetch_one(sqlx::raw_sql("SELECT CONNECTION_ID(), VERSION()"))
+            .fetch_one(sqlx::raw_sql(AssertSqlSafe(format!(
+                "SELECT CONNECTION_ID(), {SERVER}, VERSION()"
+            ))))
             .await?;
-        let id = row.try_get_unchecked::<u64, _>(0)?;
+        let id = SessionId {
+            number: row.try_get_unchecked::<u64, _>(0)?,
+            server: row.try_get_unchecked::<u64, _>(1)?,
+        };
         if let Some(time) = self.statement_timeout {
-            let version = row.try_get_unchecked::<String, _>(1)?;
+            let version = row.try_get_unchecked::<String, _>(2)?;
             let limit = AssertSqlSafe(limit(time, &version));
             connection.execute(sqlx::raw_sql(limit)).await?;
         }
@@ -122,11 +129,15 @@ impl Backend for MySql {
         })
     }
 
-    fn cancel(&self, session: u64) -> Doing<'_, ()> {
+    fn cancel(&self, session: SessionId) -> Doing<'_, ()> {
         Box::pin(async move {
             let mut connection = MySqlConnection::connect_with(&self.options).await?;
-            let cancel = AssertSqlSafe(format!("KILL QUERY {session}"));
-            connection.execute(sqlx::raw_sql(cancel)).await?;
+            let ask = AssertSqlSafe(format!("SELECT {SERVER}"));
+            let server = connection.fetch_one(sqlx::raw_sql(ask)).await?;
+            if server.try_get_unchecked::<u64, _>(0)? == session.server {
+                let cancel = AssertSqlSafe(format!("KILL QUERY {}", session.number));
+                connection.execute(sqlx::raw_sql(cancel)).await?;
+            }
             connection.close().await?;
             Ok(())
         })
@@ -140,7 +151,7 @@ impl Backend for MySql {
 #[derive(Debug)]
 struct MySession {
     connection: MySqlConnection,
-    id: u64,
+    id: SessionId,
     /// Whether a lock that was waited for in vain has cost the whole transaction, as the server's settings have it.
     rolls_back_when_late: bool,
 }
@@ -249,7 +260,7 @@ impl Session for MySession {
         Box::pin(async { Ok(self.connection.ping().await?) })
     }
 
-    fn id(&self) -> u64 {
+    fn id(&self) -> SessionId {
         self.id
     }
 

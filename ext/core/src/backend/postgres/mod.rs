@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr, Statement};
 
 use super::url::{refuse_unknown, without_database, Url};
-use super::{Backend, Doing, Failure, Followed, Kind, Opened, Session};
+use super::{Backend, Doing, Failure, Followed, Kind, Opened, Session, SessionId};
 use crate::pool::Options;
 use crate::sql::{listens, Rows, Value};
 use crate::Error;
@@ -18,6 +18,8 @@ use crate::Error;
 /// Statements that a session keeps prepared.
 const STATEMENTS: usize = 256;
 const TRANSACTION_FAILED: &str = "25P02";
+/// Which server this is: when it was started, in microseconds.
+const SERVER: &str = "(extract(epoch from pg_postmaster_start_time()) * 1000000)::int8";
 /// What a URL may say.
 const PARAMETERS: [&str; 18] = [
     "host",
@@ -74,11 +76,12 @@ impl Postgres {
         // In the start-up message poolers would refuse it.
         let timeout = options
             .statement_timeout
-            .map(|time| format!("SET statement_timeout = {};", time.as_millis()));
+            // 0 would mean none.
+            .map(|time| format!("SET statement_timeout = {};", time.as_millis().max(1)));
         Ok(Postgres {
             options: connect,
             address: address.into(),
-            greeting: format!("{}SELECT pg_backend_pid()", timeout.unwrap_or_default()),
+            greeting: format!("{}SELECT pg_backend_pid(), {SERVER}", timeout.unwrap_or_default()),
             followed,
         })
     }
@@ -89,7 +92,10 @@ impl Postgres {
         let row = connection
             .fetch_one(sqlx::raw_sql(AssertSqlSafe(self.greeting.clone())))
             .await?;
-        let id = u64::from(row.try_get_unchecked::<i32, _>(0)?.unsigned_abs());
+        let id = SessionId {
+            number: u64::from(row.try_get_unchecked::<i32, _>(0)?.unsigned_abs()),
+            server: row.try_get_unchecked::<i64, _>(1)?.unsigned_abs(),
+        };
         Ok((PgSession { connection, id }, descriptor))
     }
 }
@@ -105,10 +111,11 @@ impl Backend for Postgres {
         })
     }
 
-    fn cancel(&self, session: u64) -> Doing<'_, ()> {
+    fn cancel(&self, session: SessionId) -> Doing<'_, ()> {
         Box::pin(async move {
             let mut connection = PgConnection::connect_with(&self.options).await?;
-            let cancel = AssertSqlSafe(format!("SELECT pg_cancel_backend({session})"));
+            let SessionId { number, server } = session;
+            let cancel = AssertSqlSafe(format!("SELECT pg_cancel_backend({number}) WHERE {SERVER} = {server}"));
             connection.execute(sqlx::raw_sql(cancel)).await?;
             connection.close().await?;
             Ok(())
@@ -123,7 +130,7 @@ impl Backend for Postgres {
 #[derive(Debug)]
 struct PgSession {
     connection: PgConnection,
-    id: u64,
+    id: SessionId,
 }
 
 impl PgSession {
@@ -208,7 +215,7 @@ impl Session for PgSession {
         Box::pin(async { Ok(self.connection.ping().await?) })
     }
 
-    fn id(&self) -> u64 {
+    fn id(&self) -> SessionId {
         self.id
     }
 

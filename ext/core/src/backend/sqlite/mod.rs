@@ -20,7 +20,7 @@ use sqlx::sqlite::{SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteJ
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr, TypeInfo};
 
 use super::url::refuse_unknown;
-use super::{Backend, Doing, Failure, Kind, Opened, Session};
+use super::{Backend, Doing, Failure, Kind, Opened, Session, SessionId};
 use crate::lock::lock;
 use crate::pool::Options;
 use crate::sql::{Rows, Value};
@@ -136,7 +136,7 @@ impl Sqlite {
         // What is in memory has no locks on files.
         let listed = match &self.keeper {
             Some(_) => None,
-            None => Some(forks::Listed::enter(self.options.get_filename())?),
+            None => Some(Arc::new(forks::Listed::enter(self.options.get_filename())?)),
         };
         let mut connection = loop {
             match SqliteConnection::connect_with(&self.options)
@@ -155,7 +155,12 @@ impl Sqlite {
             let watching = limits.clone();
             handle.set_progress_handler(STEPS, move || watching.allow());
             let watching = limits.clone();
-            handle.set_rollback_hook(move || watching.rolled_back.store(true, Ordering::Relaxed));
+            // Where the session is dropped, the driver's thread still has the file open for a while, and its hooks.
+            let open = listed.clone();
+            handle.set_rollback_hook(move || {
+                let _ = &open;
+                watching.rolled_back.store(true, Ordering::Relaxed);
+            });
         }
         let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         {
@@ -185,9 +190,9 @@ impl Backend for Sqlite {
         })
     }
 
-    fn cancel(&self, session: u64) -> Doing<'_, ()> {
+    fn cancel(&self, session: SessionId) -> Doing<'_, ()> {
         Box::pin(async move {
-            if let Some(limits) = lock(&self.limits).get(&session).and_then(Weak::upgrade) {
+            if let Some(limits) = lock(&self.limits).get(&session.number).and_then(Weak::upgrade) {
                 limits.stop.store(true, Ordering::Relaxed);
             }
             Ok(())
@@ -208,7 +213,7 @@ struct LiteSession {
     read_only: bool,
     /// The types of columns that had to be asked for, by table and name.
     declared: HashMap<(Arc<str>, Arc<str>), String>,
-    listed: Option<forks::Listed>,
+    listed: Option<Arc<forks::Listed>>,
 }
 
 /// Whatever runs on a session that is dropped would run on in its thread.
@@ -335,8 +340,11 @@ impl Session for LiteSession {
         Box::pin(async { Ok(self.connection.ping().await?) })
     }
 
-    fn id(&self) -> u64 {
-        self.id
+    fn id(&self) -> SessionId {
+        SessionId {
+            number: self.id,
+            server: 0,
+        }
     }
 
     fn close(self: Box<Self>) -> Doing<'static, ()> {

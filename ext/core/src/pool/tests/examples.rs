@@ -34,6 +34,10 @@ impl Standing for CondemnedMeanwhile {
     fn is_dirty(&self) -> bool {
         false
     }
+
+    fn is_old(&self, _now: Moment) -> bool {
+        false
+    }
 }
 
 #[test]
@@ -115,4 +119,21 @@ fn a_slot_that_a_smaller_size_has_taken_away_can_be_vacated() {
     opening.into_iter().for_each(|slot| state.vacate(slot));
     state.vacate(2);
     assert_eq!(state.numbers().opening, 0);
+}
+
+#[test]
+fn what_is_too_old_is_closed_when_it_comes_back_and_whoever_waits_has_a_new_one_opened() {
+    let mut state = State::new(1);
+    let slot = state.open_spare().unwrap();
+    let old = Fake {
+        old: true,
+        ..Fake::new(1)
+    };
+    assert!(matches!(state.opened(slot, Fake::new(0), now()), Outcome::Done));
+    assert_eq!(state.checkout(1, now()), Checkout::Leased(slot));
+    let (ticket, _, _) = state.take(slot, 1).unwrap();
+    assert!(matches!(state.bring_back(slot, ticket, old), Outcome::Done));
+    state.wait(2, now()).unwrap();
+    assert!(matches!(state.release(1, now()), Outcome::Close(fake) if fake.id == 1));
+    assert_eq!(state.open_one(), Some(slot));
 }

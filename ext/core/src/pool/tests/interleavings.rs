@@ -40,6 +40,10 @@ impl Standing for Marked {
     fn is_dirty(&self) -> bool {
         false
     }
+
+    fn is_old(&self, _now: Moment) -> bool {
+        false
+    }
 }
 
 struct Inner {

@@ -148,6 +148,10 @@ impl Standing for Box<Kept> {
     fn is_dirty(&self) -> bool {
         !trip::off("rollback") && (self.interrupted || self.transaction != Transaction::None)
     }
+
+    fn is_old(&self, now: Moment) -> bool {
+        self.retires_at.is_some_and(|time| time <= now)
+    }
 }
 
 impl Process {

@@ -40,6 +40,8 @@ pub struct NativePool {
     inner: Mutex<Inner>,
     /// A release looks no further where there is none.
     leases: LeaseCount,
+    /// One for each connection that has left the pool and is being closed.
+    leaving: Arc<()>,
     this: Weak<NativePool>,
 }
 
@@ -112,6 +114,7 @@ impl Process {
             number,
             name: options.name.clone(),
             leases: state.lease_count(),
+            leaving: Arc::default(),
             inner: Mutex::new(Inner {
                 state,
                 waiting: Waiting::default(),
@@ -218,7 +221,7 @@ impl NativePool {
             Outcome::Done => {}
             Outcome::Handed(ticket) => self.wake(ticket),
             Outcome::Close(kept) => {
-                self.part_with(vec![kept]);
+                self.say_goodbye(vec![kept]);
                 self.refill();
             }
             Outcome::Vacant => self.refill(),

@@ -1,5 +1,6 @@
 //! Connections that leave their pool, one by one or with it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Boxed;
@@ -48,10 +49,15 @@ impl NativePool {
         self.say_goodbye(idle);
     }
 
-    /// Whether nothing is open any more.
+    /// Whether nothing is open any more, for the server either.
     pub fn is_drained(&self) -> bool {
         let numbers = self.numbers();
-        numbers.idle + numbers.leased + numbers.opening + numbers.away == 0
+        numbers.idle + numbers.leased + numbers.opening + numbers.away == 0 && self.has_parted()
+    }
+
+    /// Whether what has left the pool is closed.
+    pub fn has_parted(&self) -> bool {
+        Arc::strong_count(&self.leaving) == 1
     }
 
     /// Closes idle connections, healthy ones too: before a fork, and where a process comes to rest.
@@ -79,16 +85,22 @@ impl NativePool {
             return;
         }
         if let Ok(runtime) = self.process.runtime() {
-            runtime.spawn(async move { drop(kept) });
+            let leaving = self.leaving.clone();
+            runtime.spawn(async move { drop((kept, leaving)) });
         }
     }
 
+    /// Closes connections in the background with a word to the server, where it is there to hear it.
     pub(super) fn say_goodbye(&self, kept: Vec<Boxed>) {
         const LIMIT: Duration = Duration::from_secs(1);
+        let (dead, well): (Vec<_>, Vec<_>) = kept.into_iter().partition(|kept| kept.is_dead());
+        self.part_with(dead);
         if let Ok(runtime) = self.process.runtime() {
-            for kept in kept {
+            for kept in well {
+                let leaving = self.leaving.clone();
                 runtime.spawn(async move {
                     let _ = tokio::time::timeout(LIMIT, kept.close()).await;
+                    drop(leaving);
                 });
             }
         }

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::clean::LIMIT;
 use super::connection::{Kept, Transaction};
 use super::{NativePool, Waker};
-use crate::backend::{Failure, Kind};
+use crate::backend::{Failure, Kind, SessionId};
 use crate::clock::Moment;
 use crate::error::{Error, Misuse, Step};
 use crate::fault::Fault;
@@ -317,7 +317,7 @@ enum Ended {
 }
 
 /// Ends a statement on the server, and waits for its answer for a moment: without it nobody knows where the session is.
-async fn end<F>(pool: &NativePool, session: u64, doing: &mut F) -> bool
+async fn end<F>(pool: &NativePool, session: SessionId, doing: &mut F) -> bool
 where
     F: std::future::Future<Output = Result<Rows, Failure>> + Unpin,
 {

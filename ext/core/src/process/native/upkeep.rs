@@ -9,6 +9,7 @@ use super::NativePool;
 use crate::clock::Moment;
 use crate::event::Notice;
 use crate::lock::lock;
+use crate::pool::Standing;
 
 /// How often a pool is looked after.
 const TURN: Duration = Duration::from_secs(1);
@@ -69,7 +70,7 @@ impl NativePool {
             let numbers = inner.state.numbers();
             let mut spare = (numbers.idle + numbers.leased).saturating_sub(options.min);
             inner.state.take_idle(|_, kept, since| {
-                if kept.retires_at.is_some_and(|time| time <= now) {
+                if kept.is_old(now) {
                     spare = spare.saturating_sub(1);
                     return true;
                 }
