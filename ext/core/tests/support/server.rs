@@ -185,7 +185,7 @@ impl Shared {
     }
 
     fn query(&self, mut socket: &TcpStream, sql: &str, transaction: &mut u8) -> std::io::Result<()> {
-        let greeting = sql == "SELECT pg_backend_pid()";
+        let greeting = sql.starts_with("SELECT pg_backend_pid()");
         if !greeting {
             self.wait_while(|manner| manner == Manner::StallsQueries);
             match self.manner() {
@@ -213,9 +213,10 @@ impl Shared {
         if sql.starts_with("SELECT") {
             answer.extend(message(
                 b'T',
-                b"\0\x01pg_backend_pid\0\0\0\0\0\0\0\0\0\0\x17\0\x04\xff\xff\xff\xff\0\0",
+                b"\0\x02pid\0\0\0\0\0\0\0\0\0\0\x17\0\x04\xff\xff\xff\xff\0\0\
+                  server\0\0\0\0\0\0\0\0\0\0\x14\0\x08\xff\xff\xff\xff\0\0",
             ));
-            answer.extend(message(b'D', b"\0\x01\0\0\0\x017"));
+            answer.extend(message(b'D', b"\0\x02\0\0\0\x017\0\0\0\x019"));
         }
         match sql {
             "BEGIN" => *transaction = b'T',
