@@ -108,6 +108,35 @@ RSpec.describe Poolkeeper::Pool, :native, :once, only: :postgresql do
     end
   end
 
+  it "takes back in a finaliser what is held" do
+    pool = pool(size: 1)
+    pool.lease
+    said = Queue.new
+    # Several, for a stack may seem to refer to the last.
+    10.times { ObjectSpace.define_finalizer(Object.new, proc { said << Poolkeeper.release }) }
+    wait_until { GC.start || !said.empty? }
+    expect(said.pop).to eq(1)
+    expect(pool.stats).to include(leased: 0, idle: 1)
+  end
+
+  it "hands over beside a thread that never leaves the CPU as soon as Ruby lets anybody in" do
+    pool = pool(size: 1)
+    pool.with(&:ping)
+    hog = Thread.new { loop { nil } }
+    seconds = Array.new(7) do
+      pool.lease
+      waiter = Thread.new { pool.with { Support.now } }
+      wait_until { pool.stats[:waiting] == 1 }
+      released = Support.now
+      pool.release
+      waiter.value - released
+    end
+    # Ruby's time slice is 0.1 s; the one that releases may have a part of its own left.
+    expect(seconds.sort[3]).to be < 0.3
+  ensure
+    hog.kill.join
+  end
+
   it "refuses a connection that is not held here, and says why" do
     pool = pool()
     kept = pool.with { |db| db }

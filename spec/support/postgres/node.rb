@@ -60,6 +60,23 @@ module Support
         child(pid).signal(:CONT)
       end
 
+      # From now on it takes TLS connections too.
+      #
+      # @param certificates [Certificates]
+      # @return [self]
+      def take_tls(certificates)
+        owner = File.stat(data)
+        { "server.crt" => certificates.certificate, "server.key" => certificates.key }.each do |name, path|
+          own = File.join(data, name)
+          File.write(own, File.read(path), perm: 0o600)
+          File.chown(owner.uid, owner.gid, own)
+        end
+        sql("ALTER SYSTEM SET ssl = on")
+        sql("SELECT pg_reload_conf()")
+        await("#{name} takes TLS connections") { sql("SHOW ssl") == [["on"]] }
+        self
+      end
+
       # Makes a standby a primary of its own.
       #
       # @return [self]

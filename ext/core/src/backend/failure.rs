@@ -125,6 +125,8 @@ impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         let kind = match &error {
             sqlx::Error::Database(_) => Kind::Answer,
+            // What the library of TLS has to say comes as an error of the socket's.
+            sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => Kind::Tls,
             // That a server closes a connection in the middle of a message is told as rubbish, and is none.
             sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => Kind::Lost,
             sqlx::Error::Tls(_) => Kind::Tls,
@@ -185,6 +187,15 @@ mod tests {
         assert_eq!(answer("23505", false).fault(), None);
         assert!(answer("57P01", true).ends_session());
         assert_eq!(Failure::new(Kind::Lost, "reset").fault(), Some(Fault::Dead));
+    }
+
+    #[test]
+    fn a_certificate_that_is_refused_is_no_server_that_is_down() {
+        let io = |kind| Failure::from(sqlx::Error::Io(std::io::Error::new(kind, "as it may be")));
+        let refused = io(std::io::ErrorKind::InvalidData);
+        assert_eq!((refused.kind, refused.fault_of_connect()), (Kind::Tls, None));
+        let closed = io(std::io::ErrorKind::UnexpectedEof);
+        assert_eq!(closed.fault_of_connect(), Some(Fault::Unreachable));
     }
 
     #[test]

@@ -77,6 +77,9 @@ pub trait Session: Debug + Send {
     /// Asks for a sign of life.
     fn ping(&mut self) -> Doing<'_, ()>;
 
+    /// Whether there is a server at its other end that could hang up.
+    fn has_peer(&self) -> bool;
+
     /// By what [`Backend::cancel`] knows it.
     fn id(&self) -> SessionId;
 

@@ -260,6 +260,10 @@ impl Session for MySession {
         Box::pin(async { Ok(self.connection.ping().await?) })
     }
 
+    fn has_peer(&self) -> bool {
+        true
+    }
+
     fn id(&self) -> SessionId {
         self.id
     }

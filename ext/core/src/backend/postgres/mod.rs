@@ -215,6 +215,10 @@ impl Session for PgSession {
         Box::pin(async { Ok(self.connection.ping().await?) })
     }
 
+    fn has_peer(&self) -> bool {
+        true
+    }
+
     fn id(&self) -> SessionId {
         self.id
     }

@@ -340,6 +340,10 @@ impl Session for LiteSession {
         Box::pin(async { Ok(self.connection.ping().await?) })
     }
 
+    fn has_peer(&self) -> bool {
+        false
+    }
+
     fn id(&self) -> SessionId {
         SessionId {
             number: self.id,

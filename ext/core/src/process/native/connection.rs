@@ -104,6 +104,11 @@ impl Kept {
         self.mark.is_condemned() || self.descriptor.is_some_and(socket::hung_up)
     }
 
+    /// Whether its server may have hung up without anybody having seen it, for nobody knows its socket.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.descriptor.is_none() && self.session.has_peer()
+    }
+
     /// Notes what a statement that is about to be sent may do.
     pub(super) fn about_to(&mut self, effect: Effect) {
         match (effect, self.transaction) {

@@ -202,7 +202,7 @@ impl NativePool {
             return Ok(kept);
         }
         let idle = kept.answered_at.elapsed();
-        if !kept.is_dead() && idle <= self.options().check_idle_after {
+        if !kept.is_dead() && !kept.is_unseen() && idle <= self.options().check_idle_after {
             return Ok(kept);
         }
         if !kept.is_dead() && matches!(timeout(CHECK, kept.session.ping()).await, Ok(Ok(()))) {
