@@ -28,7 +28,7 @@ module Support
       @folder = folder
       issuer_key = OpenSSL::PKey::RSA.new(2048)
       issuer = sign(name("authority"), issuer_key.public_key, nil, issuer_key, "basicConstraints" => "CA:TRUE",
-                                                                              "keyUsage" => "keyCertSign")
+                                                                               "keyUsage" => "keyCertSign")
       key = OpenSSL::PKey::RSA.new(2048)
       own = sign(name("server"), key.public_key, issuer, issuer_key, "subjectAltName" => "IP:127.0.0.1")
       @authority = write("authority.crt", issuer)
