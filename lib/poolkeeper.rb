@@ -147,7 +147,7 @@ module Poolkeeper
     #
     # @param timeout [Numeric] seconds for all of them
     # @return [true]
-    # @raise [TimeoutError] where something is still leased then
+    # @raise [TimeoutError] where something is still leased then, or being closed
     def close(timeout: 10)
       Pools.close(timeout)
     end

@@ -82,12 +82,17 @@ module Poolkeeper
         call("noting the begin of work", nil) { Mirror._begin(Owner.current) }
       end
 
-      # Closes what a process that forks holds for nothing.
+      # Closes what a process that forks holds for nothing. Interrupts are held back for that, and not while it waits.
       def close_idle
-        call("closing idle connections", 0) do
-          native = Pools.close_idle
+        closed = call("closing idle connections", 0) do
+          native = Pools.all.sum(&:_close_idle)
           Observed.start ? native + all_pools.sum { |pool| Observed::Eviction.close_idle(pool) } : native
         end
+        Pools.await_closed_files
+        closed
+      rescue InternalError => e
+        Log.rescued("closing idle connections", e)
+        closed
       end
 
       private

@@ -132,7 +132,7 @@ module Poolkeeper
     #
     # @param timeout [Numeric] seconds
     # @return [true]
-    # @raise [TimeoutError] where something is still leased then; it goes when it comes back
+    # @raise [TimeoutError] where something is still leased then, and goes when it comes back; or is being closed
     def close(timeout: 10)
       @closed = true
       _close

@@ -5,9 +5,9 @@ module Poolkeeper
   #
   # @api private
   module Pools
-    # Seconds; the core waits for a server that is silent for less.
-    GOODBYE = 2
-    private_constant :GOODBYE
+    # Seconds within which SQLite has closed a file, with all of its log written back.
+    FILES = 2
+    private_constant :FILES
 
     @named = {}
     # Replaced, never changed in place: somebody may be walking through it.
@@ -69,14 +69,11 @@ module Poolkeeper
         true
       end
 
-      # Closes idle connections, and waits until their servers have heard of it: a fork may follow at once.
-      #
-      # @return [Integer] how many
-      def close_idle
-        closed = all.sum(&:_close_idle)
-        deadline = now + GOODBYE
+      # Waits until the files of SQLite are closed that idle connections had open: a child could not open them. Of
+      # servers nothing is waited for.
+      def await_closed_files
+        deadline = now + FILES
         sleep(0.001) until all.all?(&:_parted) || now > deadline
-        closed
       end
 
       # @return [Integer] connections given back for the present owner; those that a running block has stay with it

@@ -90,12 +90,14 @@ RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: 
       expect(pool.close).to be(true)
     end
 
-    it "ends the wait for goodbyes before a fork (#{way})" do
+    it "ends the wait for files that are being closed before a fork (#{way})" do
       pool = pool(size: 1)
       warm(pool, 1)
-      # No server makes it wait for as long as this takes.
+      # No file takes as long as this.
       allow(pool).to receive(:_parted).and_return(false)
-      ended = interrupted(way, -> { pool.stats[:idle].zero? }) { Poolkeeper::Pools.close_idle }
+      ended = interrupted(way, -> { pool.stats[:idle].zero? }) do
+        Poolkeeper::KarafkaListener.new.on_swarm_manager_before_fork(nil)
+      end
       expect(ended).to be_a(error)
       await_sessions(0)
     end

@@ -250,6 +250,18 @@ RSpec.describe Poolkeeper::Pool, :native, :once, only: :postgresql do
     expect(pool.with { |db| pid(db) }).to be_positive
   end
 
+  it "opens nothing in advance after that, whatever it is to keep open, until somebody asks" do
+    pool = pool(min: 1)
+    await_sessions(1)
+    Poolkeeper::KarafkaListener.new.on_app_stopped(nil)
+    await_sessions(0)
+    # For as long as the pool needs to look after itself.
+    sleep(1.2)
+    expect(sessions).to eq([])
+    pool.with(&:ping)
+    await_sessions(1)
+  end
+
   it "reports a lease that is older than it is to be, once" do
     pool = pool(leak_threshold: 0.1)
     pool.lease

@@ -133,6 +133,18 @@ RSpec.describe "A native pool of SQLite", :once do
     expect(pool.with { |db| db.query("SELECT b FROM a") }).to eq([{ b: 1 }])
   end
 
+  it "tells of no leak where the lock for a transaction was not to be had" do
+    writer = open_pool("sqlite:#{@folder}/a.db")
+    pool = open_pool("sqlite:#{@folder}/a.db", name: "refused", statement_timeout: 0.2)
+    writer.with do |other|
+      other.transaction do
+        pool.with { |db| expect { db.transaction { nil } }.to raise_error(Poolkeeper::QueryError, /locked/) }
+      end
+    end
+    expect(pool.with { |db| db.transaction { db.query("SELECT 1 AS one") } }).to eq([{ one: 1 }])
+    expect(Poolkeeper.stats["refused"]).to include(leaked: 0)
+  end
+
   it "hands on no transaction that a savepoint has begun" do
     pool = open_pool("sqlite:#{@folder}/a.db", size: 1)
     pool.with { |db| db.execute("CREATE TABLE a (b integer)") }

@@ -61,7 +61,8 @@ module Support
       "ext/poolkeeper/src/pool/statements.rs#wait_until_free" =>
         ["native/interrupts_spec.rb", "ends a wait for the statement before it"],
       "lib/poolkeeper/pool.rb#close" => ["native/interrupts_spec.rb", "ends the wait of a close"],
-      "lib/poolkeeper/pools.rb#close_idle" => ["native/interrupts_spec.rb", "ends the wait for goodbyes before a fork"]
+      "lib/poolkeeper/pools.rb#await_closed_files" =>
+        ["native/interrupts_spec.rb", "ends the wait for files that are being closed before a fork"]
     }.freeze
 
     # Where all that takes a connection out of a pool waits for its lock.

@@ -31,11 +31,11 @@ impl Lent {
             let inherited = std::mem::take(&mut idle.1);
             idle.0 = process;
             for signal in inherited {
-                // A pipe that parent and child both read from would lose wake-ups.
-                if signal.renew()? {
-                    idle.1.push(signal);
-                } else {
-                    std::mem::forget(signal);
+                // A pipe that parent and child both read from would lose wake-ups. What could not be renewed may be
+                // somebody else's descriptors by now: never closed.
+                match signal.renew() {
+                    Ok(true) => idle.1.push(signal),
+                    Ok(false) | Err(_) => std::mem::forget(signal),
                 }
             }
         }

@@ -36,6 +36,11 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Where it is, as configured and without the password: `address:port`, `unix:path`, or a file.
     fn address(&self) -> Arc<str>;
+
+    /// How many sessions have a file open in this process, also of those that are being closed.
+    fn open_files(&self) -> usize {
+        0
+    }
 }
 
 /// A session, as another one finds it.

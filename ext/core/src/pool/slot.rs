@@ -83,6 +83,8 @@ pub enum Outcome<C> {
     Vacant,
     /// It is to be cleaned by the background, which says `cleaned` or `vacate` afterwards.
     Clean(SlotId, C),
+    /// Its time is up: it is to be closed by the background, which says `vacate` afterwards.
+    Retire(SlotId, C),
 }
 
 /// Why a slot's connection cannot be used.

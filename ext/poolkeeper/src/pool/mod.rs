@@ -302,7 +302,7 @@ fn drained(ruby: &Ruby, pool: &Pool) -> Result<bool, Error> {
 }
 
 fn parted(ruby: &Ruby, pool: &Pool) -> Result<bool, Error> {
-    guarded(ruby, || Ok(pool.known().is_none_or(|native| native.has_parted())))
+    guarded(ruby, || Ok(pool.known().is_none_or(|native| native.has_closed_files())))
 }
 
 /// Size, idle, leased, opening, away, waiting.

@@ -47,6 +47,8 @@ pub struct Sqlite {
     read_only: bool,
     last: AtomicU64,
     limits: Mutex<HashMap<u64, Weak<Limits>>>,
+    /// One for each session that has the file open.
+    open: Arc<()>,
 }
 
 /// What the statement under way may do.
@@ -123,6 +125,7 @@ impl Sqlite {
             read_only,
             last: AtomicU64::new(0),
             limits: Mutex::default(),
+            open: Arc::default(),
         })
     }
 
@@ -136,7 +139,7 @@ impl Sqlite {
         // What is in memory has no locks on files.
         let listed = match &self.keeper {
             Some(_) => None,
-            None => Some(Arc::new(forks::Listed::enter(self.options.get_filename())?)),
+            None => Some((forks::Listed::enter(self.options.get_filename())?, self.open.clone())),
         };
         let mut connection = loop {
             match SqliteConnection::connect_with(&self.options)
@@ -155,12 +158,13 @@ impl Sqlite {
             let watching = limits.clone();
             handle.set_progress_handler(STEPS, move || watching.allow());
             let watching = limits.clone();
-            // Where the session is dropped, the driver's thread still has the file open for a while, and its hooks.
-            let open = listed.clone();
-            handle.set_rollback_hook(move || {
-                let _ = &open;
-                watching.rolled_back.store(true, Ordering::Relaxed);
-            });
+            handle.set_rollback_hook(move || watching.rolled_back.store(true, Ordering::Relaxed));
+            // The driver's thread closes the file when it gets to it, which nobody is told: of what SQLite keeps, its
+            // collations are what it drops after that.
+            handle.create_collation("poolkeeper_open", move |one, other| {
+                let _open = &listed;
+                one.cmp(other)
+            })?;
         }
         let id = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         {
@@ -175,7 +179,6 @@ impl Sqlite {
             limit: self.statement_timeout,
             read_only: self.read_only,
             declared: HashMap::new(),
-            listed,
         })
     }
 }
@@ -202,6 +205,10 @@ impl Backend for Sqlite {
     fn address(&self) -> Arc<str> {
         self.address.clone()
     }
+
+    fn open_files(&self) -> usize {
+        Arc::strong_count(&self.open) - 1
+    }
 }
 
 #[derive(Debug)]
@@ -213,7 +220,6 @@ struct LiteSession {
     read_only: bool,
     /// The types of columns that had to be asked for, by table and name.
     declared: HashMap<(Arc<str>, Arc<str>), String>,
-    listed: Option<Arc<forks::Listed>>,
 }
 
 /// Whatever runs on a session that is dropped would run on in its thread.
@@ -352,15 +358,10 @@ impl Session for LiteSession {
     }
 
     fn close(self: Box<Self>) -> Doing<'static, ()> {
-        let LiteSession {
-            connection,
-            ending,
-            listed,
-            ..
-        } = *self;
+        let LiteSession { connection, ending, .. } = *self;
         Box::pin(async move {
             let closed = connection.close().await;
-            drop((ending, listed));
+            drop(ending);
             Ok(closed?)
         })
     }

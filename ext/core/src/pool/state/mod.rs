@@ -222,10 +222,14 @@ impl<C: Standing> State<C> {
     fn free(&mut self, slot: SlotId, connection: C, now: Moment) -> Outcome<C> {
         let surplus = self.slots.len() > self.size && self.occupied() > self.size;
         // Looked at once: its mark may be set at any moment, and a waiter that is out of the queue has to be served.
-        if self.closed || surplus || connection.is_condemned() || connection.is_old(now) {
+        if self.closed || surplus || connection.is_condemned() {
             self.slots[slot] = Slot::Empty;
             self.trim();
             return Outcome::Close(connection);
+        }
+        if connection.is_old(now) {
+            self.slots[slot] = Slot::Away;
+            return Outcome::Retire(slot, connection);
         }
         match self.waiters.next() {
             Some(waiter) => {

@@ -157,7 +157,7 @@ impl Pool {
                 self.open(slot);
             }
             Outcome::Done => {}
-            Outcome::Clean(..) => unreachable!("nothing is dirty"),
+            Outcome::Clean(..) | Outcome::Retire(..) => unreachable!("nothing is dirty, or old"),
         }
     }
 

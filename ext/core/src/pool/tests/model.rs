@@ -175,11 +175,12 @@ impl Pair {
         }
     }
 
-    pub fn bring_back(&mut self, choice: usize, dirty: bool) {
+    pub fn bring_back(&mut self, choice: usize, dirty: bool, old: bool) {
         let Some((slot, ticket, mut fake)) = pull(&mut self.statements, choice) else {
             return;
         };
         fake.dirty = dirty;
+        fake.old = old;
         let expected = match self.is_lease(slot, ticket) {
             true => {
                 self.set_hand(slot, Hand::Here(fake.id));
@@ -211,6 +212,10 @@ impl Pair {
 
     pub fn cleaned(&mut self, choice: usize) {
         if let Some((slot, mut fake)) = pull(&mut self.away, choice) {
+            // One that is closed for its age, however clean it is.
+            if fake.old && !fake.dirty {
+                return self.vacate(slot);
+            }
             fake.dirty = false;
             let expected = self.free(slot, &fake);
             let outcome = self.state.cleaned(slot, fake, Moment::now());

@@ -31,7 +31,7 @@ impl Step {
             60..74 => pair.release(owner),
             74..80 => pair.give_up(choice, seldom),
             80..96 => pair.take(owner),
-            96..110 => pair.bring_back(choice, rest / 56 % 2 == 0),
+            96..110 => pair.bring_back(choice, rest / 56 % 2 == 0, seldom),
             110..113 => pair.broke(choice),
             113..123 => pair.cleaned(choice),
             123..125 => pair.not_cleaned(choice),

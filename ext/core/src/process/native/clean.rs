@@ -72,6 +72,7 @@ async fn roll_back(kept: &mut Kept) -> Result<(), Failure> {
     }
     kept.session.reset().await?;
     kept.transaction = Transaction::None;
+    kept.unsettled = false;
     kept.depth = 0;
     kept.interrupted = false;
     kept.answered_at = Moment::now();

@@ -25,6 +25,11 @@ pub(super) struct Kept {
     pub(super) answered_at: Moment,
     /// Whether a transaction is open, as far as statements tell.
     pub(super) transaction: Transaction,
+    /// Whether something was run that may have changed what the session does from now on, with whatever statement: that
+    /// each begins a transaction, or meets a table that is locked. No COMMIT ends that.
+    pub(super) unsettled: bool,
+    /// Whether a transaction was open before the statement that is to begin one.
+    before: Transaction,
     /// How many `transaction` blocks are open, one in the other.
     pub(super) depth: u32,
     /// Set where a statement was cut off: nobody knows what the session is in the middle of.
@@ -82,6 +87,8 @@ impl Kept {
             answered_at: now,
             generation: 0,
             transaction: Transaction::None,
+            unsettled: false,
+            before: Transaction::None,
             depth: 0,
             interrupted: false,
             descriptor: opened.descriptor,
@@ -111,9 +118,15 @@ impl Kept {
 
     /// Notes what a statement that is about to be sent may do.
     pub(super) fn about_to(&mut self, effect: Effect) {
-        match (effect, self.transaction) {
-            (Effect::Begins, _) => self.transaction = Transaction::Open,
-            (Effect::Unknown, Transaction::None) => self.transaction = Transaction::Possible,
+        self.before = self.transaction;
+        match effect {
+            Effect::Begins => self.transaction = Transaction::Open,
+            Effect::Unknown => {
+                self.unsettled = true;
+                if self.transaction == Transaction::None {
+                    self.transaction = Transaction::Possible;
+                }
+            }
             _ => {}
         }
     }
@@ -125,6 +138,10 @@ impl Kept {
             None if effect == Effect::Ends => self.transaction = Transaction::None,
             None if effect == Effect::Returns && self.transaction == Transaction::Failed => {
                 self.transaction = Transaction::Open;
+            }
+            // Nothing was open, and nothing is, as far as one can tell.
+            Some(_) if effect == Effect::Begins && self.before == Transaction::None => {
+                self.transaction = Transaction::Possible;
             }
             Some(failure) if self.transaction == Transaction::Open && self.session.loses_transaction(failure) => {
                 self.transaction = Transaction::Failed;
@@ -151,7 +168,7 @@ impl Standing for Box<Kept> {
     }
 
     fn is_dirty(&self) -> bool {
-        !trip::off("rollback") && (self.interrupted || self.transaction != Transaction::None)
+        !trip::off("rollback") && (self.interrupted || self.unsettled || self.transaction != Transaction::None)
     }
 
     fn is_old(&self, now: Moment) -> bool {

@@ -57,6 +57,8 @@ struct Inner {
     probing: bool,
     /// Connections that were opened before are dropped instead of lent.
     generation: u64,
+    /// Nothing is opened in advance until somebody has to wait.
+    at_rest: bool,
     /// How many leases were given back.
     released: u64,
 }
@@ -123,6 +125,7 @@ impl Process {
                 down: None,
                 probing: false,
                 generation: 0,
+                at_rest: false,
                 released: 0,
             }),
             options: Mutex::new(options),
@@ -226,6 +229,7 @@ impl NativePool {
             }
             Outcome::Vacant => self.refill(),
             Outcome::Clean(slot, kept) => self.clean(slot, kept),
+            Outcome::Retire(slot, kept) => self.retire(slot, kept),
         }
     }
 

@@ -4,9 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Boxed;
+use super::open::Holding;
 use super::NativePool;
 use crate::lock::lock;
+use crate::pool::SlotId;
 use crate::stats::Counter;
+
+/// For so long a server is spoken to that may not listen.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 impl NativePool {
     /// Closes idle connections that hung up or are condemned, and idle ones whose socket has hung up unseen. Returns how
@@ -49,20 +54,44 @@ impl NativePool {
         self.say_goodbye(idle);
     }
 
-    /// Whether nothing is open any more, for the server either.
+    /// Whether nothing is open any more, and every server has heard of it.
     pub fn is_drained(&self) -> bool {
+        self.kept() == 0 && Arc::strong_count(&self.leaving) == 1 && self.has_closed_files()
+    }
+
+    /// Whether no connection that has left the pool still has a file open. Sockets do not matter: a forked child parts
+    /// from those.
+    pub fn has_closed_files(&self) -> bool {
+        self.backend.open_files() <= self.kept()
+    }
+
+    fn kept(&self) -> usize {
         let numbers = self.numbers();
-        numbers.idle + numbers.leased + numbers.opening + numbers.away == 0 && self.has_parted()
+        numbers.idle + numbers.leased + numbers.opening + numbers.away
     }
 
-    /// Whether what has left the pool is closed.
-    pub fn has_parted(&self) -> bool {
-        Arc::strong_count(&self.leaving) == 1
+    /// Closes a connection whose time is up before another is opened in its slot: the server may have no room for both.
+    pub(super) fn retire(&self, slot: SlotId, kept: Boxed) {
+        let (Some(pool), Ok(runtime)) = (self.this(), self.process.runtime()) else {
+            drop(kept);
+            lock(&self.inner).state.vacate(slot);
+            return;
+        };
+        runtime.spawn(async move {
+            let holding = Holding::new(pool, slot);
+            let _ = tokio::time::timeout(GOODBYE, kept.close()).await;
+            drop(holding);
+        });
     }
 
-    /// Closes idle connections, healthy ones too: before a fork, and where a process comes to rest.
+    /// Closes idle connections, healthy ones too: before a fork, and where a process comes to rest. None is opened
+    /// before somebody asks for one, whatever the pool is to keep open.
     pub fn close_idle(&self) -> usize {
-        let idle = lock(&self.inner).state.take_idle(|_, _, _| true);
+        let idle = {
+            let mut inner = lock(&self.inner);
+            inner.at_rest = true;
+            inner.state.take_idle(|_, _, _| true)
+        };
         let count = idle.len();
         self.say_goodbye(idle);
         count
@@ -92,14 +121,13 @@ impl NativePool {
 
     /// Closes connections in the background with a word to the server, where it is there to hear it.
     pub(super) fn say_goodbye(&self, kept: Vec<Boxed>) {
-        const LIMIT: Duration = Duration::from_secs(1);
         let (dead, well): (Vec<_>, Vec<_>) = kept.into_iter().partition(|kept| kept.is_dead());
         self.part_with(dead);
         if let Ok(runtime) = self.process.runtime() {
             for kept in well {
                 let leaving = self.leaving.clone();
                 runtime.spawn(async move {
-                    let _ = tokio::time::timeout(LIMIT, kept.close()).await;
+                    let _ = tokio::time::timeout(GOODBYE, kept.close()).await;
                     drop(leaving);
                 });
             }

@@ -365,8 +365,12 @@ async fn begin(kept: &mut Kept) -> Result<(), Failure> {
     match kept.depth {
         0 => {
             // Sent is begun, whatever comes of the answer.
-            kept.transaction = Transaction::Open;
-            kept.session.command("BEGIN").await?;
+            kept.about_to(Effect::Begins);
+            let begun = kept.session.command("BEGIN").await;
+            if let Err(refused) = begun {
+                kept.answered(Effect::Begins, Some(&refused));
+                return Err(refused);
+            }
         }
         depth => kept.session.command(&format!("SAVEPOINT poolkeeper_{depth}")).await?,
     }

@@ -12,6 +12,7 @@ pub(super) enum Expected {
     Close(u32),
     Vacant,
     Clean(SlotId, u32),
+    Retire(SlotId, u32),
 }
 
 impl Pair {
@@ -22,6 +23,10 @@ impl Pair {
             return Expected::Close(fake.id);
         }
         assert!(!fake.dirty);
+        if fake.old {
+            self.slots.insert(slot, Place::Away);
+            return Expected::Retire(slot, fake.id);
+        }
         match self.queue.pop_front() {
             Some((owner, ticket)) => {
                 let hand = Hand::Here(fake.id);
@@ -73,10 +78,11 @@ impl Pair {
             Outcome::Close(fake) => Expected::Close(fake.id),
             Outcome::Vacant => Expected::Vacant,
             Outcome::Clean(slot, fake) => Expected::Clean(*slot, fake.id),
+            Outcome::Retire(slot, fake) => Expected::Retire(*slot, fake.id),
         };
         assert_eq!(found, expected);
         match outcome {
-            Outcome::Clean(slot, fake) => self.away.push((slot, fake)),
+            Outcome::Clean(slot, fake) | Outcome::Retire(slot, fake) => self.away.push((slot, fake)),
             Outcome::Close(_) | Outcome::Vacant => {
                 self.refill();
             }

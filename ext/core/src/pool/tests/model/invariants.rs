@@ -13,7 +13,7 @@ impl Pair {
             self.release(owner);
         }
         while !self.statements.is_empty() {
-            self.bring_back(0, true);
+            self.bring_back(0, true, false);
         }
         while !self.away.is_empty() {
             self.cleaned(0);
