@@ -3,7 +3,7 @@
 require "spec_helper"
 require_relative "../support/scheduler"
 
-RSpec.describe "A native pool under a fiber scheduler", :native, :once, only: :postgresql do
+RSpec.describe "A native pool under a fiber scheduler", :native, :once, :scripts, only: :postgresql do
   # Runs fibers on a thread of its own, and answers their values in the order in which they ended.
   def fibers(*works)
     ended = []
@@ -87,5 +87,29 @@ RSpec.describe "A native pool under a fiber scheduler", :native, :once, only: :p
       ended = fibers(-> { pool.with(timeout: 0.1) { nil } }).map(&:last)
       expect(ended.first).to be_a(Poolkeeper::TimeoutError)
     end
+  end
+
+  it "serves the tasks of async: each has a connection of its own, and whoever waits stops no other" do
+    said = answers(<<~RUBY, "require 'poolkeeper'", "require 'async'")
+      Poolkeeper.config.logger = nil
+      pool = Poolkeeper::Pool.new(#{server.url.dump}, size: 2)
+      number = ->(db) { db.query("SELECT pg_backend_pid() AS pid").first[:pid] }
+      ended = []
+      slow = quick = nil
+      Async do |task|
+        task.async { pool.with { |db| slow = number.(db) and db.query("SELECT pg_sleep(0.5)") and ended << "slow" } }
+        3.times { task.async { pool.with { |db| quick = number.(db) and ended << "quick" } } }
+        # Not with_timeout, which async 1 takes for the end of a wait of its own.
+        endless = task.async { pool.with { |db| db.query("SELECT pg_sleep(30)") } }
+        task.async do
+          task.sleep(0.2)
+          endless.stop
+          ended << "stopped"
+        end
+      end
+      wait_until { pool.stats.values_at(:leased, :away, :waiting).sum.zero? }
+      say(ended: ended, own: slow != quick, works: pool.with { |db| db.query("SELECT 1 AS one") })
+    RUBY
+    expect(said).to eq(ended: %w[quick quick quick stopped slow], own: true, works: [{ one: 1 }])
   end
 end
