@@ -6,7 +6,9 @@ mod connection;
 mod lending;
 mod open;
 mod retiring;
+mod running;
 mod statement;
+mod transaction;
 mod upkeep;
 
 use std::sync::{Arc, Mutex, Weak};
