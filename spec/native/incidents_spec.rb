@@ -35,7 +35,7 @@ RSpec.describe "A native pool whose server fails", :native, :once, only: :postgr
   it "costs the statements in flight, and those alone" do
     pool = pool(size: 4)
     running = Array.new(2) { Thread.new { error_of { pool.with { |db| db.query("SELECT pg_sleep(30)") } } } }
-    wait_until { sessions(state: "active").size == 2 }
+    wait_until { sessions(state: "active", query: /pg_sleep/).size == 2 }
     server.restart
     expect(running.map(&:value)).to all(be_a(Poolkeeper::ConnectionError).and(have_attributes(fault: :dead)))
     expect(Array.new(8) { error_of { pool.with { |db| pid(db) } } }.compact).to eq([])

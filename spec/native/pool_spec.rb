@@ -262,6 +262,16 @@ RSpec.describe Poolkeeper::Pool, :native, :once, only: :postgresql do
     await_sessions(1)
   end
 
+  it "keeps nothing after that which was out when Karafka stopped" do
+    pool = pool()
+    pid(pool.lease)
+    Poolkeeper::KarafkaListener.new.on_app_stopped(nil)
+    expect(sessions.size).to eq(1)
+    pool.release
+    await_sessions(0)
+    expect(pool.with { |db| pid(db) }).to be_positive
+  end
+
   it "reports a lease that is older than it is to be, once" do
     pool = pool(leak_threshold: 0.1)
     pool.lease

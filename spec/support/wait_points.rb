@@ -40,6 +40,8 @@ module Support
       "lib/poolkeeper/pools.rb#add" => "the lock is held for an assignment",
       "lib/poolkeeper/pools.rb#remove" => "the same",
       "lib/poolkeeper/pools.rb#define" => "the same",
+      "lib/poolkeeper/pool.rb#resize" => "a writer of its own, of plain objects",
+      "lib/poolkeeper/pool.rb#prepare" => "the same",
       "lib/poolkeeper/background.rb#start" => "Thread.new; whoever starts it has only tried a lock",
       "lib/poolkeeper/observed/callbacks.rb#queue" => "called with the pool's lock held, which is re-entrant",
       "lib/poolkeeper/observed/eviction.rb#take_away" => "the same",

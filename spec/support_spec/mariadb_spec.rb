@@ -216,6 +216,13 @@ RSpec.describe Support::Mariadb, :once do
       expect(primary.log).to end_with(text)
     end
 
+    it "shows nothing of before the block, whatever bytes were in it" do
+      connect.query("SELECT '#{"\xFF".b * 100}', 'before'".b)
+      text = primary.log_since { connect.query("SELECT 'after'") }
+      expect(text).to include("'after'")
+      expect(text).not_to include("'before'")
+    end
+
     it "leaves out an observer who was there before, and knows that a restart numbers anew" do
       primary.restart
       text = primary.observe do |observer|

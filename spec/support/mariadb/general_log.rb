@@ -20,7 +20,10 @@ module Support
         unseen = []
         seen = true
         position = 0
-        raw.each_line.select do |line|
+        raw.each_line.filter_map do |bytes|
+          position += bytes.bytesize
+          # A statement may carry any bytes.
+          line = bytes.scrub
           if line.match?(STARTED)
             unseen = []
             seen = true
@@ -28,8 +31,7 @@ module Support
             unseen << id if line.match?(LOOKING_ON)
             seen = !unseen.include?(id)
           end
-          position += line.bytesize
-          seen && position > offset
+          line if seen && position > offset
         end.join
       end
     end

@@ -16,7 +16,7 @@ module Support
       # @param offset [Integer]
       # @return [String] the text from there on
       def text(offset = 0)
-        entries = raw(offset).split(ENTRY)
+        entries = raw(offset).scrub.split(ENTRY)
         # A connection shows its name only after "connection received", hence by pid.
         observers = entries.grep(BY_OBSERVER).map { |entry| entry[PID, 1] }.uniq
         entries.reject { |entry| observers.include?(entry[PID, 1]) }.join

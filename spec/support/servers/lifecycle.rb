@@ -92,10 +92,10 @@ module Support
         offset = output.size
         @server = @sandbox.spawn(*command, log: output.path, chdir: data)
         await("#{name} accepts connections") do
-          said = output.raw(offset)
+          said = output.raw(offset).scrub
           next true if ready?(said)
 
-          failed(output.raw(offset)) unless running?
+          failed(output.raw(offset).scrub) unless running?
         end
         self
       end

@@ -19,17 +19,17 @@ module Support
 
       # @return [String] the last lines, for error messages
       def tail
-        raw.lines.last(20).join
+        raw.scrub.lines.last(20).join
       end
 
       # @param offset [Integer]
-      # @return [String] all that was written from there on
+      # @return [String] all that was written from there on, byte by byte: it may be no valid UTF-8
       def raw(offset = 0)
         return "" unless File.exist?(path)
 
         File.open(path, encoding: "UTF-8") do |file|
           file.seek(offset)
-          file.read.scrub
+          file.read
         end
       end
     end

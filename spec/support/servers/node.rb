@@ -56,7 +56,7 @@ module Support
       # @return [String] what the server says of itself: starts, ends, broken connections; PostgreSQL says all in one
       #   file
       def error_log
-        output.raw
+        output.raw.scrub
       end
 
       private

@@ -25,6 +25,22 @@ impl<C: Standing> State<C> {
         taken
     }
 
+    /// Keeps nothing idle until somebody asks again: what is idle is to be closed, and what comes free to nobody.
+    pub fn rest(&mut self) -> Vec<C> {
+        self.resting = true;
+        self.take_idle(|_, _, _| true)
+    }
+
+    /// Somebody asks.
+    pub fn stir(&mut self) {
+        self.resting = false;
+    }
+
+    /// Whether nothing is kept idle.
+    pub fn is_resting(&self) -> bool {
+        self.resting
+    }
+
     /// Takes one idle connection away to look after it; [`State::cleaned`] or [`State::vacate`] has to follow.
     pub fn borrow_idle(&mut self, mut fits: impl FnMut(&C, Moment) -> bool) -> Option<(SlotId, C)> {
         let found = self.idle.iter().position(|&number| match &self.slots[number] {

@@ -32,6 +32,8 @@ pub struct State<C> {
     waiters: Waiters,
     tickets: Ticket,
     closed: bool,
+    /// Nothing is kept for whoever comes next: nobody is expected.
+    resting: bool,
     /// Condemned connections that a checkout came upon: to be closed outside of the lock.
     dead: Vec<C>,
 }
@@ -48,6 +50,7 @@ impl<C: Standing> State<C> {
             waiters: Waiters::default(),
             tickets: 0,
             closed: false,
+            resting: false,
             dead: Vec::new(),
         };
         drop(state.resize(size));
@@ -222,7 +225,8 @@ impl<C: Standing> State<C> {
     fn free(&mut self, slot: SlotId, connection: C, now: Moment) -> Outcome<C> {
         let surplus = self.slots.len() > self.size && self.occupied() > self.size;
         // Looked at once: its mark may be set at any moment, and a waiter that is out of the queue has to be served.
-        if self.closed || surplus || connection.is_condemned() {
+        let unwanted = self.resting && self.waiters.is_empty();
+        if self.closed || unwanted || surplus || connection.is_condemned() {
             self.slots[slot] = Slot::Empty;
             self.trim();
             return Outcome::Close(connection);

@@ -56,6 +56,10 @@ impl Waiters {
         self.0.iter().any(|waiter| waiter.owner == owner)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

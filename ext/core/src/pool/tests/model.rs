@@ -34,6 +34,7 @@ pub struct Pair {
     state: State<Fake>,
     size: usize,
     closed: bool,
+    resting: bool,
     slots: BTreeMap<SlotId, Place>,
     /// The one that came back last is at the end.
     idle: Vec<SlotId>,
@@ -52,6 +53,7 @@ impl Pair {
             state: State::new(size),
             size,
             closed: false,
+            resting: false,
             slots: BTreeMap::new(),
             idle: Vec::new(),
             queue: VecDeque::new(),
@@ -88,6 +90,8 @@ impl Pair {
             return;
         }
         let may = self.slot_of(owner).is_none() && self.queue.iter().all(|(waiter, _)| *waiter != owner);
+        self.resting = false;
+        self.state.stir();
         let ticket = self.state.wait(owner, Moment::now());
         assert_eq!(ticket.is_some(), may);
         let Some(ticket) = ticket else { return };
@@ -252,6 +256,14 @@ impl Pair {
         let (go, stay): (Vec<_>, _) = slots.into_iter().partition(|slot| all || self.is_condemned(*slot));
         self.idle = stay;
         let taken = self.state.take_idle(|_, fake, _| all || fake.condemned.get());
+        self.gone(&go, &taken);
+    }
+
+    /// Keeps nothing idle until somebody asks.
+    pub fn close_idle(&mut self) {
+        self.resting = true;
+        let go = std::mem::take(&mut self.idle);
+        let taken = self.state.rest();
         self.gone(&go, &taken);
     }
 

@@ -46,10 +46,10 @@ impl NativePool {
             if inner.state.is_closed() {
                 return Err(self.closed());
             }
+            inner.state.stir();
             if let Some(down) = &inner.down {
                 return Err(self.host_down(down.cause.clone()));
             }
-            inner.at_rest = false;
             let ticket = inner.state.wait(owner, Moment::now());
             let ticket = ticket.ok_or_else(|| self.not_held(Misuse::Waiting))?;
             inner.waiting.enter(ticket, wake);

@@ -59,8 +59,6 @@ struct Inner {
     probing: bool,
     /// Connections that were opened before are dropped instead of lent.
     generation: u64,
-    /// Nothing is opened in advance until somebody has to wait.
-    at_rest: bool,
     /// How many leases were given back.
     released: u64,
 }
@@ -127,7 +125,6 @@ impl Process {
                 down: None,
                 probing: false,
                 generation: 0,
-                at_rest: false,
                 released: 0,
             }),
             options: Mutex::new(options),

@@ -84,14 +84,10 @@ impl NativePool {
         });
     }
 
-    /// Closes idle connections, healthy ones too: before a fork, and where a process comes to rest. None is opened
-    /// before somebody asks for one, whatever the pool is to keep open.
+    /// Closes idle connections, healthy ones too: before a fork, and where a process comes to rest. Until somebody asks
+    /// for one none is opened, whatever the pool is to keep open, and none kept that comes back or was being opened.
     pub fn close_idle(&self) -> usize {
-        let idle = {
-            let mut inner = lock(&self.inner);
-            inner.at_rest = true;
-            inner.state.take_idle(|_, _, _| true)
-        };
+        let idle = lock(&self.inner).state.rest();
         let count = idle.len();
         self.say_goodbye(idle);
         count

@@ -88,7 +88,7 @@ impl NativePool {
         let options = self.options();
         let slots: Vec<_> = {
             let mut inner = lock(&self.inner);
-            if inner.down.is_some() || inner.at_rest {
+            if inner.down.is_some() || inner.state.is_resting() {
                 return;
             }
             let numbers = inner.state.numbers();

@@ -18,7 +18,8 @@ pub(super) enum Expected {
 impl Pair {
     /// A connection is free: what has to become of it.
     pub(super) fn free(&mut self, slot: SlotId, fake: &Fake) -> Expected {
-        if self.closed || self.slots.len() > self.size || fake.condemned.get() {
+        let unwanted = self.resting && self.queue.is_empty();
+        if self.closed || unwanted || self.slots.len() > self.size || fake.condemned.get() {
             self.slots.remove(&slot);
             return Expected::Close(fake.id);
         }

@@ -42,6 +42,8 @@ impl Pair {
         assert!(self.slots.len() <= self.most.max(self.size), "{numbers}");
         self.most = self.slots.len().max(self.size);
 
+        assert!(self.idle.is_empty() || !self.state.is_resting(), "{numbers}");
+
         // Nobody waits beside an idle connection, nor for a slot in which nobody opens one.
         assert!(self.queue.is_empty() || self.idle.is_empty(), "{numbers}");
         let served = numbers.opening >= numbers.waiting || self.slots.len() >= self.size;
