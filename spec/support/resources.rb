@@ -45,6 +45,15 @@ module Support
       last
     end
 
+    # What grows with each round grows in each part of them; the heap of a process with many examples grows by leaps.
+    #
+    # @param sizes [Array<Integer>] bytes at the start and after each part
+    # @return [Integer] bytes, had all parts grown as the median one did
+    def growth(sizes)
+      parts = sizes.each_cons(2).map { |before, after| after - before }
+      parts.sort[parts.size / 2] * parts.size
+    end
+
     # Waits until the figures are those of the start; native threads of the kernel end a moment after Ruby's.
     #
     # @param before [Figures]
