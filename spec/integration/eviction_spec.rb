@@ -66,10 +66,13 @@ RSpec.describe "Connections that the server closes", :database do
     expect(counts[:dropped]).to be >= 1
   end
 
-  # An interrupt in the middle of ActiveRecord's checkin leaves the same: an idle connection that nobody has shown.
+  # An interrupt in the middle of ActiveRecord's checkin leaves the same: an idle connection that nobody has shown. From
+  # 7.1 on it is `expire` itself that would show it.
   def check_in_without_a_word(adapter)
+    expire = adapter.method(:expire)
+    expire = expire.super_method if expire.owner == Poolkeeper::Observed::Hooks
     writing_pool.synchronize do
-      adapter.expire
+      expire.call
       writing_pool.instance_variable_get(:@available).add(adapter)
     end
   end

@@ -102,8 +102,8 @@ RSpec.describe "A swarm", :database, :forks do
     # As many until the heap has the size that this takes.
     100.times(&round)
     sizes = [size_of_process]
-    said = Array.new(200) do |number|
-      round.call(number).tap { sizes << size_of_process if (number % 40) == 39 }
+    said = (0...200).each_slice(40).flat_map do |part|
+      part.map(&round).tap { sizes << size_of_process }
     end
     before, after = sizes.values_at(0, -1)
 
