@@ -59,6 +59,11 @@ module Poolkeeper
         false
       end
 
+      # Whether this is a child in which no thread may be started.
+      def alone?
+        !!@alone
+      end
+
       # Starts the thread unless it runs.
       def ensure_running
         return if @thread&.alive?

@@ -75,7 +75,6 @@ RSpec.describe "A fork made in C", :database, :scripts do
     "Poolkeeper.release" => "Poolkeeper.release",
     "Poolkeeper.verify" => "Poolkeeper.verify&.dropped",
     "Poolkeeper.verify with an error" => "Poolkeeper.verify(REFUSED)&.dropped",
-    "Poolkeeper.verify!" => "Poolkeeper.verify!.dropped",
     "Poolkeeper.wrap" => "Poolkeeper.wrap { 0 }",
     "Poolkeeper.stats" => "Poolkeeper.stats.values.sum { |stats| stats[:leased] }",
     "Poolkeeper.healthy?" => "Poolkeeper.healthy? ? 0 : 1",
@@ -89,11 +88,17 @@ RSpec.describe "A fork made in C", :database, :scripts do
     "establish_connection" => "ActiveRecord::Base.establish_connection(eval(ENV.fetch('DATABASE'))) && 0"
   }
 
+  # To prove a connection in time takes a thread, which must not be started where Ruby does not know which are gone.
+  proving = { true => "Poolkeeper.verify!.dropped",
+              false => "begin; Poolkeeper.verify!; rescue Poolkeeper::ConnectionError => e; " \
+                       "e.message.include?('rb_thread_atfork') ? 0 : e.message; end" }
+
   [false, true].each do |told|
+    entries = ways.merge("Poolkeeper.verify!" => proving.fetch(told))
     context told ? "that Ruby was told of" : "that nobody was told of" do
       it "leaves the parent its connections, whatever the child comes to first, and has no part in them" do
         said = run(<<~RUBY, timeout: 55)
-          ways = { #{ways.map { |name, code| "#{name.dump} => -> { #{code} }" }.join(", ")} }
+          ways = { #{entries.map { |name, code| "#{name.dump} => -> { #{code} }" }.join(", ")} }
           said = ways.to_h do |name, way|
             shared = nil
             value = c_forked(way, told: #{told}) { |child| shared = shared_with(child) }
@@ -101,7 +106,7 @@ RSpec.describe "A fork made in C", :database, :scripts do
           end
           say(**said)
         RUBY
-        expect(said).to eq(ways.to_h { |name, _| [name.to_sym, [0, [], true]] }), -> { "#{said}\n#{script_errors}" }
+        expect(said).to eq(entries.to_h { |name, _| [name.to_sym, [0, [], true]] }), -> { "#{said}\n#{script_errors}" }
         expect(script_errors).not_to match(/rescued|evicted|discarded|dropped|incident/)
       end
 

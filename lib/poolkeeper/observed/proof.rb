@@ -9,6 +9,10 @@ module Poolkeeper
       # Seconds for a thread to end whose socket is shut down.
       FAREWELL = 0.2
 
+      ALONE = "forked in C, and Ruby was not told: no thread can be started here that would keep to a timeout; call " \
+              "rb_thread_atfork in the child, or fork by Process.fork"
+      private_constant :LONGEST, :FAREWELL, :ALONE
+
       # @param pool [ActiveRecord::ConnectionAdapters::ConnectionPool]
       def initialize(pool)
         @pool = pool
@@ -23,6 +27,7 @@ module Poolkeeper
       def call(deadline)
         # A checkout would give the fixture's own connection, and its transaction is not ours to end.
         return true if Transactions.pinned?(@pool)
+        raise ConnectionError, "#{name}: #{ALONE}" if Background.alone?
 
         # On a thread of its own, for a checkout that waits cannot be left in order from outside; and one that can be
         # ended, whatever mask the caller has.
