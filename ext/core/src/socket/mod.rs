@@ -1,7 +1,11 @@
-//! Sockets that belong to others: identity, peek, shutdown.
+//! Sockets that belong to others: identity, peek, deadline, shutdown.
 //!
 //! The descriptors here are owned by a database driver. They are never kept, closed or handed to anything that would
 //! close them; a number is used within the call that was given it, and only its identity is remembered.
+
+pub mod deadline;
+mod sever;
+mod tcp;
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
@@ -10,6 +14,9 @@ use std::sync::OnceLock;
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::net::{getpeername, shutdown, Shutdown, SocketAddrAny, SocketAddrUnix};
+
+pub use sever::sever;
+pub use tcp::heard;
 
 /// What makes a socket that socket and no other, whatever its descriptor's number means by now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
