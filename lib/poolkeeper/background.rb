@@ -134,6 +134,7 @@ module Poolkeeper
       def carry(event)
         case event
         when Integer then Observed::Eviction.evict(event)
+        when Array then refresh(*event)
         when Hash
           own = event[:owner] == Owner.current
           # The application's code, which is interrupted as everywhere.
@@ -144,6 +145,11 @@ module Poolkeeper
         end
       rescue Exception => e # rubocop:disable Lint/RescueException -- one event must not end the carrying of the rest
         Log.line(:error, "carrying an event: #{Log.describe(e)}")
+      end
+
+      def refresh(number)
+        adapter = Observed::Adapters[number]
+        Observed::Driver.refresh(adapter, number) if adapter
       end
 
       def tidy

@@ -8,11 +8,21 @@ module Poolkeeper
   # - `active_record`: `true` (the default) or `false`: whether ActiveRecord's pools are observed.
   # - `watch`: `true` (the default) or `false`: whether hang-ups are learnt as they happen; else each socket is looked
   #   at when its connection is checked out.
+  # - `socket_deadline`: seconds (10) after which the kernel gives up a peer that has vanished, set on every socket over TCP
+  #   (Linux); what the database configuration sets there wins. `false` leaves sockets alone.
+  # - `host_monitor`: `{ after: 5, interval: 1, timeout: 1, failures: 3 }`: a lease older than `after` seconds has its
+  #   server asked every `interval` seconds over a connection of the monitor's own; where it says nothing for `timeout`
+  #   seconds, `failures` times in a row, the leases older than `after` are ended. `timeout` is the interval unless it is
+  #   given. `false` for none.
   # - `logger`: an object with `info`, `warn` and `error`, or `nil` for no log lines; Karafka's logger by default, else
   #   one that writes warnings to standard error.
   class Configuration
     MODES = %i[act report].freeze
-    OPTIONS = %i[mode active_record watch logger].freeze
+    OPTIONS = %i[mode active_record watch socket_deadline host_monitor logger].freeze
+    # In seconds, but for the failures.
+    HOST_MONITOR = { after: 5, interval: 1, timeout: nil, failures: 3 }.freeze
+    # The kernel counts in whole seconds, and to no more.
+    DEADLINES = (1..7200).freeze
 
     # @return [Symbol] `:act` or `:report`
     attr_reader :mode
@@ -20,17 +30,24 @@ module Poolkeeper
     attr_reader :active_record
     # @return [Boolean]
     attr_reader :watch
+    # @return [Numeric, false] seconds
+    attr_reader :socket_deadline
+    # @return [Hash{Symbol => Numeric}, false] after, interval and timeout in seconds, and failures
+    attr_reader :host_monitor
 
     def initialize
-      @mode = :act
+      self.mode = :act
       @active_record = true
       @watch = true
+      self.socket_deadline = 10
+      self.host_monitor = {}
     end
 
     # @param mode [Symbol] `:act` or `:report`
     # @raise [ConfigurationError] for anything else
     def mode=(mode)
       refuse(:mode, ":act or :report", mode) unless MODES.include?(mode)
+      Monitors._report(mode == :report)
       @mode = mode
     end
 
@@ -49,6 +66,27 @@ module Poolkeeper
     def watch=(wanted)
       @watch = boolean(:watch, wanted)
       Core._want_watch(wanted)
+    end
+
+    # @param seconds [Numeric, false] from 1 to 7200; for sockets that are seen from now on
+    # @raise [ConfigurationError] for anything else
+    def socket_deadline=(seconds)
+      unless seconds == false || (number?(seconds) && DEADLINES.cover?(seconds))
+        refuse(:socket_deadline, "seconds from 1 to 7200, or false", seconds)
+      end
+      Monitors._deadline(seconds || nil)
+      @socket_deadline = seconds
+    end
+
+    # @param settings [Hash{Symbol => Numeric}, false] what is not given is as it is by default
+    # @raise [ConfigurationError] for anything else
+    def host_monitor=(settings)
+      unless settings == false || settings.is_a?(Hash)
+        refuse(:host_monitor, "a Hash with #{HOST_MONITOR.keys.join(", ")}, or false", settings)
+      end
+      settings &&= monitor(settings)
+      Monitors._want(*(settings || HOST_MONITOR.merge(after: nil, timeout: 1)).values_at(*HOST_MONITOR.keys))
+      @host_monitor = settings
     end
 
     # @param logger [#warn, #info, #error, nil] nil for no log lines
@@ -91,6 +129,32 @@ module Poolkeeper
     rescue StandardError
       # Before Karafka's application class is set up it has no logger to give.
       nil
+    end
+
+    def monitor(given)
+      unknown = given.keys - HOST_MONITOR.keys
+      refuse(:host_monitor, "#{HOST_MONITOR.keys.join(", ")}, and no others,", unknown.first) if unknown.any?
+      settings = HOST_MONITOR.merge(given)
+      settings[:timeout] = settings[:interval] if settings[:timeout].nil?
+      settings.each { |name, value| monitor_setting(name, value) }
+      return settings.freeze if settings[:timeout] <= settings[:interval]
+
+      refuse(:host_monitor, "a timeout no longer than the interval", settings[:timeout])
+    end
+
+    def monitor_setting(name, value)
+      if name == :failures
+        return if value.is_a?(Integer) && value.between?(1, 1000)
+
+        refuse("host_monitor[:failures]", "an Integer from 1 to 1000", value)
+      end
+      return if number?(value) && value.between?(0.01, 86_400)
+
+      refuse("host_monitor[:#{name}]", "seconds from 0.01 to 86400", value)
+    end
+
+    def number?(value)
+      value.is_a?(Numeric) && value.real? && value.to_f.finite?
     end
 
     def boolean(option, value)

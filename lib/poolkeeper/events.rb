@@ -18,6 +18,10 @@ module Poolkeeper
       "release.kept" => [:info, "release left a connection alone"],
       "incident.opened" => [:error, "incident opened"],
       "incident.closed" => [:info, "incident closed"],
+      "connection.severed" => [:error, "ended a connection whose server does not answer"],
+      "host.silent" => [:error, "the server has stopped answering"],
+      "host.up" => [:info, "the server answers again"],
+      "host.unmonitored" => [:warn, "a silent server would not be noticed"],
       "host.demoted" => [:error, "the server refuses writes: its connections are replaced"],
       "error.rescued" => [:error, "rescued"]
     }.freeze

@@ -72,6 +72,7 @@ end
 
 require_relative "observed/adapters"
 require_relative "observed/callbacks"
+require_relative "observed/credentials"
 require_relative "observed/driver"
 require_relative "observed/eviction"
 require_relative "observed/farewell"

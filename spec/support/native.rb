@@ -23,6 +23,8 @@ module Support
       "Mirror._newest" => [], "Mirror._retain" => [1, [1]], "Mirror._dropped" => [1], "Mirror._keep" => [1],
       "Mirror._report" => [1],
       "Mirror._count" => [1, "released", false], "Mirror._stats" => [],
+      "Monitors._want" => [5.0, 1.0, 1.0, 3], "Monitors._deadline" => [10.0], "Monitors._report" => [false],
+      "Monitors._credentials" => [1, "postgres://a@127.0.0.1:1/b"], "Monitors._refresh" => [1, -1],
       "Notices._next" => [0.0], "Notices._notify" => ["error.rescued", 1, 7, nil, "a spec's", false],
       "Incidents._fault" => [:unreachable, 1, 7], "Incidents._healthy?" => [],
       "Fault._classify" => [[[["PG::ConnectionBad"], nil, nil, "server closed the connection", true, nil]]],

@@ -3,7 +3,7 @@
 require "spec_helper"
 
 RSpec.describe "Poolkeeper.stats", :database do
-  counters = %i[released discarded evicted dropped expired leaked kept mirror_misses]
+  counters = %i[released discarded evicted dropped severed expired leaked kept mirror_misses]
 
   def stats(name = "primary writing default")
     Poolkeeper.stats.fetch(name)

@@ -17,6 +17,8 @@ const LIMIT: usize = 4_096;
 pub enum Event {
     /// An idle connection is condemned: its adapter is to leave its pool.
     Evict(u64),
+    /// A lease has become long whose socket is not known: its adapter is to be asked for it.
+    Refresh(u64),
     /// Subscribers and the log are to be told.
     Notice(Box<Notice>),
 }
@@ -58,6 +60,7 @@ pub struct Queue {
 #[derive(Default)]
 struct Waiting {
     evictions: VecDeque<u64>,
+    refreshes: VecDeque<u64>,
     notices: VecDeque<Box<Notice>>,
     dropped: u64,
 }
@@ -66,6 +69,7 @@ impl Waiting {
     fn add(&mut self, event: Event) {
         self.dropped += match event {
             Event::Evict(connection) => bounded(&mut self.evictions, connection),
+            Event::Refresh(connection) => bounded(&mut self.refreshes, connection),
             Event::Notice(notice) => bounded(&mut self.notices, notice),
         };
     }
@@ -97,7 +101,10 @@ impl Queue {
     pub fn pop(&self) -> Option<Event> {
         let mut waiting = self.waiting();
         let eviction = waiting.evictions.pop_front().map(Event::Evict);
-        eviction.or_else(|| waiting.notices.pop_front().map(Event::Notice))
+        let refresh = |waiting: &mut Waiting| waiting.refreshes.pop_front().map(Event::Refresh);
+        eviction
+            .or_else(|| refresh(&mut waiting))
+            .or_else(|| waiting.notices.pop_front().map(Event::Notice))
     }
 
     /// How many events were dropped because nobody drained the queue.

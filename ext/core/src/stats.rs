@@ -11,6 +11,8 @@ pub enum Counter {
     Evicted,
     /// Condemned connections that were replaced before their next use.
     Dropped,
+    /// Connections whose socket was shut down, for their server was silent.
+    Severed,
     /// Connections ended by the server's own idle limits.
     Expired,
     /// Open transactions that nobody owned any more.
@@ -23,11 +25,12 @@ pub enum Counter {
 
 impl Counter {
     /// Every counter, in the order of [`Counters::values`].
-    pub const ALL: [Counter; 8] = [
+    pub const ALL: [Counter; 9] = [
         Counter::Released,
         Counter::Discarded,
         Counter::Evicted,
         Counter::Dropped,
+        Counter::Severed,
         Counter::Expired,
         Counter::Leaked,
         Counter::Kept,
@@ -41,6 +44,7 @@ impl Counter {
             Counter::Discarded => "discarded",
             Counter::Evicted => "evicted",
             Counter::Dropped => "dropped",
+            Counter::Severed => "severed",
             Counter::Expired => "expired",
             Counter::Leaked => "leaked",
             Counter::Kept => "kept",

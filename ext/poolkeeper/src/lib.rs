@@ -7,6 +7,7 @@ mod fault;
 mod guard;
 mod incidents;
 mod mirror;
+mod monitors;
 mod notices;
 mod pool;
 mod sockets;
@@ -24,6 +25,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     fault::init(ruby, module)?;
     incidents::init(ruby, module)?;
     mirror::init(ruby, module)?;
+    monitors::init(ruby, module)?;
     notices::init(ruby, module)?;
     pool::init(ruby, module)?;
     #[cfg(feature = "trip")]

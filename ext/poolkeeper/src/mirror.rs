@@ -178,7 +178,9 @@ fn newest(ruby: &Ruby) -> Result<u64, Error> {
 
 fn forget_pool(ruby: &Ruby, pool: u64) -> Result<(), Error> {
     guarded(ruby, || {
-        process::current().mirror(|mirror| mirror.forget_pool(pool));
+        let process = process::current();
+        process.mirror(|mirror| mirror.forget_pool(pool));
+        process.forget_credentials(pool);
         Ok(())
     })
 }

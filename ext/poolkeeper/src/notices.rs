@@ -37,7 +37,8 @@ fn signal(ruby: &Ruby, process: &'static Process) -> Result<Arc<Signal>, Error> 
     Ok(signal)
 }
 
-/// Waits for the next event, at most so many seconds: nil, the number of a connection to evict, or a Hash.
+/// Waits for the next event, at most so many seconds: nil, the number of a connection to evict, one in an Array
+/// whose socket is to be looked at, or a Hash.
 fn next(ruby: &Ruby, seconds: f64) -> Result<Value, Error> {
     guarded(ruby, || {
         let process = process::current();
@@ -47,6 +48,7 @@ fn next(ruby: &Ruby, seconds: f64) -> Result<Value, Error> {
         match event {
             None => Ok(ruby.qnil().into_value_with(ruby)),
             Some(Event::Evict(connection)) => Ok(connection.into_value_with(ruby)),
+            Some(Event::Refresh(connection)) => Ok(ruby.ary_from_vec(vec![connection]).into_value_with(ruby)),
             Some(Event::Notice(notice)) => hash(ruby, &notice),
         }
     })

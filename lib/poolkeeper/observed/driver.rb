@@ -111,6 +111,11 @@ module Poolkeeper
           with_socket(adapter) { |raw| Sockets._shut_down(raw.socket) }
         end
 
+        # Looks at the socket of a lease on behalf of its owner, who may be waiting for its server.
+        def refresh(adapter, number)
+          with_socket(adapter) { |raw| Monitors._refresh(number, raw.socket) }
+        end
+
         # @return [Array(Integer, Integer), nil] descriptor and identity of a connection's socket
         def identity(adapter)
           with_socket(adapter) { |raw| Sockets._identity(raw.socket) }

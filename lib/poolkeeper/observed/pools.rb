@@ -33,6 +33,7 @@ module Poolkeeper
           description = describe(pool)
           Mirror._pool(number, *description.to_a)
           @registered[number] = description
+          Credentials.give(number, pool.db_config) if pool.respond_to?(:db_config)
           pool.instance_variable_set(NUMBER, number)
         end
 

@@ -38,7 +38,8 @@ impl Followed {
         (output, found.last().copied())
     }
 
-    fn sockets(&self) -> Vec<RawFd> {
+    /// The sockets that are open in the runtime now.
+    pub fn sockets(&self) -> Vec<RawFd> {
         if trip::off("descriptor") {
             return Vec::new();
         }

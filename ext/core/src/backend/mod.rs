@@ -1,6 +1,7 @@
 //! What a pool asks of a database, whichever it is.
 
 mod descriptor;
+mod facts;
 mod failure;
 mod mysql;
 mod postgres;
@@ -19,6 +20,7 @@ use crate::sql::{Rows, Value};
 use crate::Error;
 
 pub use descriptor::Followed;
+pub use facts::Facts;
 pub use failure::{Failure, Kind};
 
 /// What a backend does takes its time: every caller sets a deadline, at which the future is dropped.
@@ -36,6 +38,12 @@ pub trait Backend: Debug + Send + Sync {
 
     /// Where it is, as configured and without the password: `address:port`, `unix:path`, or a file.
     fn address(&self) -> Arc<str>;
+
+    /// The same with one server, at the address its sockets lead to (`address:port`, `unix:path`), for its host monitor;
+    /// none where there is no server, or the address is none.
+    fn at(&self, _host: &str) -> Option<Box<dyn Backend>> {
+        None
+    }
 
     /// How many sessions have a file open in this process, also of those that are being closed.
     fn open_files(&self) -> usize {
@@ -81,6 +89,11 @@ pub trait Session: Debug + Send {
 
     /// Asks for a sign of life.
     fn ping(&mut self) -> Doing<'_, ()>;
+
+    /// What the server at this address says of itself.
+    fn facts<'a>(&'a mut self, _host: &'a str) -> Doing<'a, Facts> {
+        Box::pin(async { Err(Failure::new(Kind::Configuration, "there is no server")) })
+    }
 
     /// Whether there is a server at its other end that could hang up.
     fn has_peer(&self) -> bool;

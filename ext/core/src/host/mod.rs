@@ -1,6 +1,8 @@
 //! Database servers: their epochs and their incidents.
 
+mod facts;
 mod incident;
+mod vigil;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -12,7 +14,9 @@ use crate::fault::Fault;
 use crate::lock::lock;
 use crate::trip;
 
+pub use facts::{Acquaintance, News};
 pub use incident::Incident;
+pub use vigil::{Check, Settings, Turn, Vigil, Wanted};
 
 /// Hang-ups within this time belong together.
 const BURST: Duration = Duration::from_millis(100);

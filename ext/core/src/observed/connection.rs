@@ -1,5 +1,6 @@
 //! What the mirror knows of one connection.
 
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,6 +17,8 @@ pub enum Condemned {
     Failed,
     /// The server behind its address is another than before.
     OldEpoch,
+    /// Its server has answered nobody for a while.
+    Silent,
 }
 
 impl Condemned {
@@ -25,6 +28,7 @@ impl Condemned {
             Condemned::HungUp => "the server hung up",
             Condemned::Failed => "an error said that it is dead",
             Condemned::OldEpoch => "the server behind its address is another than before",
+            Condemned::Silent => "its server did not answer",
         }
     }
 }
@@ -58,6 +62,8 @@ pub struct Lease {
     pub seeded: bool,
     /// Whether a release has left it alone and said so.
     pub kept: bool,
+    /// Whether its owner's side was asked for the socket that it has now.
+    pub asked: bool,
 }
 
 impl Lease {
@@ -69,6 +75,7 @@ impl Lease {
             since: Instant::now(),
             seeded: false,
             kept: false,
+            asked: false,
         }
     }
 
@@ -86,12 +93,16 @@ impl Lease {
 pub struct Socket {
     /// Which socket it is.
     pub identity: Identity,
+    /// The number of its descriptor, which may lead elsewhere by now.
+    pub descriptor: RawFd,
     /// The server at its other end.
     pub host: Arc<str>,
     /// Whether the watch has it; else it is looked at when the connection is checked out.
     pub watched: bool,
     /// A moment before which it cannot have been opened, where one is known.
     pub opened_after: Option<Instant>,
+    /// When it was first seen: it was opened before.
+    pub seen_at: Instant,
 }
 
 /// One connection of an observed pool.
@@ -107,6 +118,8 @@ pub struct Connection {
     pub condemned: Option<Condemned>,
     /// Whether it was reported that it would be evicted, by this mark.
     pub reported: bool,
+    /// Whether its socket was shut down for its server's silence, or this was reported.
+    pub severed: bool,
     /// Where the pool is a native one: what it reads of the connection.
     pub native: Option<Arc<Mark>>,
 }
@@ -120,6 +133,7 @@ impl Connection {
             socket: None,
             condemned: None,
             reported: false,
+            severed: false,
             native: None,
         }
     }

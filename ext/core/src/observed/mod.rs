@@ -5,6 +5,7 @@
 
 mod answer;
 mod connection;
+mod long;
 mod pool;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use crate::stats::Counter;
 
 pub use answer::{Held, HungUp, Look, Returned};
 pub use connection::{Condemned, Connection, Lease, Mark, Socket};
+pub use long::Long;
 pub use pool::{Description, Pool};
 
 /// Beyond this many owners those that hold nothing are forgotten: threads come and go without a word.
@@ -129,6 +131,7 @@ impl Mirror {
         }
         entry.condemned = None;
         entry.reported = false;
+        entry.severed = false;
         if let Some(socket) = &socket {
             self.by_identity.insert(socket.identity, connection);
             if let Some(pool) = self.pools.get_mut(&entry.pool) {

@@ -22,9 +22,11 @@ fn mirror() -> Mirror {
 fn socket(identity: u64) -> Option<Socket> {
     Some(Socket {
         identity: Identity(identity),
+        descriptor: -1,
         host: Arc::from("10.0.0.1:5432"),
         watched: true,
         opened_after: None,
+        seen_at: Instant::now(),
     })
 }
 

@@ -30,3 +30,23 @@ pub struct Options {
     /// What the server shows as the client's name.
     pub application_name: Option<String>,
 }
+
+impl Options {
+    /// What matters of a connection that no pool has: a host monitor's.
+    pub fn of_monitor() -> Self {
+        Options {
+            name: "monitor".to_owned(),
+            size: 1,
+            min: 0,
+            checkout_timeout: Duration::ZERO,
+            connect_timeout: Duration::ZERO,
+            check_idle_after: Duration::ZERO,
+            idle_timeout: None,
+            max_lifetime: None,
+            keepalive: None,
+            statement_timeout: None,
+            leak_threshold: None,
+            application_name: None,
+        }
+    }
+}

@@ -12,9 +12,11 @@ use crate::socket::{self, Identity};
 
 impl Process {
     /// A lease begins, before the connection is used. Hang-ups that have arrived are known when this returns.
-    pub fn checkout(&self, connection: u64, owner: OwnerId, fiber: u64) -> Look {
+    pub fn checkout(&'static self, connection: u64, owner: OwnerId, fiber: u64) -> Look {
         self.collect();
-        self.mirror(|mirror| mirror.checkout(connection, Lease::new(owner, fiber)))
+        let look = self.mirror(|mirror| mirror.checkout(connection, Lease::new(owner, fiber)));
+        self.lease_begins();
+        look
     }
 
     /// A lease ends; `descriptor` is that of the connection's socket, or negative where it has none.
@@ -60,7 +62,7 @@ impl Process {
         self.mirror(|mirror| mirror.socket(connection, None));
     }
 
-    fn new_socket(
+    pub(super) fn new_socket(
         &'static self,
         connection: u64,
         descriptor: RawFd,
@@ -71,6 +73,7 @@ impl Process {
             self.mirror(|mirror| mirror.socket(connection, None));
             return;
         };
+        self.met(descriptor, true);
         let host = self.host(connection, descriptor);
         // Until now the pool's host was an address out of its configuration, or another server.
         if let Some(known) = self.mirror(|mirror| mirror.host_of(connection)) {
@@ -80,9 +83,11 @@ impl Process {
         self.mirror(|mirror| {
             let socket = Socket {
                 identity,
+                descriptor,
                 host,
                 watched: true,
                 opened_after,
+                seen_at: Instant::now(),
             };
             mirror.socket(connection, Some(socket));
             // Whether it was opened before or after the epoch was raised cannot be told: a reconnect too many is

@@ -6,6 +6,7 @@
 #[cfg(target_os = "linux")]
 mod background;
 mod leases;
+mod monitor;
 mod native;
 mod repair;
 mod taken;
@@ -30,6 +31,8 @@ use crate::socket;
 use crate::trip;
 use crate::watch::{runtime, Watch};
 
+use monitor::Monitors;
+
 pub use native::{Found, NativePool, Statement, Waker, Work};
 pub use repair::Repair;
 use taken::Taken;
@@ -49,6 +52,7 @@ pub struct Process {
     observing: AtomicBool,
     natives: Mutex<FxHashMap<u64, Weak<NativePool>>>,
     unwatched: AtomicU64,
+    monitors: Monitors,
     successor: OnceRef<'static, Process>,
 }
 
@@ -98,6 +102,7 @@ impl Process {
             observing: AtomicBool::new(inherited.is_some_and(Process::observing)),
             natives: Mutex::default(),
             unwatched: AtomicU64::new(0),
+            monitors: Monitors::like(inherited.map(|process| &process.monitors)),
             successor: OnceRef::new(),
         }))
     }

@@ -99,7 +99,7 @@ impl Process {
     }
 
     /// A host refuses writes: every connection to it is condemned. Returns how many that were.
-    fn demoted(&self, host: &Arc<str>, pool: u64, owner: Option<OwnerId>, now: Instant) -> usize {
+    pub(super) fn demoted(&self, host: &Arc<str>, pool: u64, owner: Option<OwnerId>, now: Instant) -> usize {
         let epoch = self.hosts.raise_epoch(host, now);
         let (condemned, idle) = self.mirror(|mirror| {
             let condemned = mirror.condemn_host(host);

@@ -1,5 +1,6 @@
 //! MySQL and MariaDB.
 
+mod monitor;
 mod parameters;
 mod rows;
 
@@ -12,7 +13,7 @@ use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlQue
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr, Statement};
 
 use super::url::{refuse_unknown, without_database, Url};
-use super::{Backend, Doing, Failure, Followed, Kind, Opened, Session, SessionId};
+use super::{Backend, Doing, Facts, Failure, Followed, Kind, Opened, Session, SessionId};
 use crate::pool::Options;
 use crate::sql::{Rows, Value};
 use crate::trip;
@@ -147,6 +148,15 @@ impl Backend for MySql {
     fn address(&self) -> Arc<str> {
         self.address.clone()
     }
+
+    fn at(&self, host: &str) -> Option<Box<dyn Backend>> {
+        Some(Box::new(MySql {
+            options: monitor::at(&self.options, host)?,
+            address: host.into(),
+            statement_timeout: None,
+            followed: self.followed.clone(),
+        }))
+    }
 }
 
 #[derive(Debug)]
@@ -259,6 +269,10 @@ impl Session for MySession {
 
     fn ping(&mut self) -> Doing<'_, ()> {
         Box::pin(async { Ok(self.connection.ping().await?) })
+    }
+
+    fn facts<'a>(&'a mut self, host: &'a str) -> Doing<'a, Facts> {
+        Box::pin(monitor::facts(&mut self.connection, host))
     }
 
     fn has_peer(&self) -> bool {

@@ -1,16 +1,18 @@
 //! PostgreSQL.
 
+mod monitor;
 mod parameters;
 mod rows;
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr, Statement};
 
 use super::url::{refuse_unknown, without_database, Url};
-use super::{Backend, Doing, Failure, Followed, Kind, Opened, Session, SessionId};
+use super::{Backend, Doing, Facts, Failure, Followed, Kind, Opened, Session, SessionId};
 use crate::pool::Options;
 use crate::sql::{listens, Rows, Value};
 use crate::Error;
@@ -73,15 +75,10 @@ impl Postgres {
             Some(folder) => format!("unix:{}/.s.PGSQL.{}", folder.display(), connect.get_port()),
             None => format!("{}:{}", connect.get_host(), connect.get_port()),
         };
-        // In the start-up message poolers would refuse it.
-        let timeout = options
-            .statement_timeout
-            // 0 would mean none.
-            .map(|time| format!("SET statement_timeout = {};", time.as_millis().max(1)));
         Ok(Postgres {
             options: connect,
             address: address.into(),
-            greeting: format!("{}SELECT pg_backend_pid(), {SERVER}", timeout.unwrap_or_default()),
+            greeting: greeting(options.statement_timeout),
             followed,
         })
     }
@@ -98,6 +95,13 @@ impl Postgres {
         };
         Ok((PgSession { connection, id }, descriptor))
     }
+}
+
+/// What a session begins with. In the start-up message poolers would refuse the timeout.
+fn greeting(statement_timeout: Option<Duration>) -> String {
+    // 0 would mean none.
+    let timeout = statement_timeout.map(|time| format!("SET statement_timeout = {};", time.as_millis().max(1)));
+    format!("{}SELECT pg_backend_pid(), {SERVER}", timeout.unwrap_or_default())
 }
 
 impl Backend for Postgres {
@@ -124,6 +128,15 @@ impl Backend for Postgres {
 
     fn address(&self) -> Arc<str> {
         self.address.clone()
+    }
+
+    fn at(&self, host: &str) -> Option<Box<dyn Backend>> {
+        Some(Box::new(Postgres {
+            options: monitor::at(&self.options, host)?,
+            address: host.into(),
+            greeting: greeting(None),
+            followed: self.followed.clone(),
+        }))
     }
 }
 
@@ -213,6 +226,10 @@ impl Session for PgSession {
 
     fn ping(&mut self) -> Doing<'_, ()> {
         Box::pin(async { Ok(self.connection.ping().await?) })
+    }
+
+    fn facts<'a>(&'a mut self, host: &'a str) -> Doing<'a, Facts> {
+        Box::pin(monitor::facts(&mut self.connection, host))
     }
 
     fn has_peer(&self) -> bool {

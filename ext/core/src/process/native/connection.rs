@@ -185,15 +185,18 @@ impl Process {
         else {
             return configured;
         };
+        self.met(descriptor, false);
         let host: Arc<str> = socket::peer(descriptor).map_or_else(|| configured.clone(), Arc::from);
         self.hosts.moved(&configured, &host);
         let raised = self.hosts.epoch(&host).1;
         self.mirror(|mirror| {
             let socket = Socket {
                 identity,
+                descriptor,
                 host: host.clone(),
                 watched: true,
                 opened_after: Some(asked_at),
+                seen_at: Instant::now(),
             };
             mirror.socket(connection, Some(socket));
             if raised.is_some_and(|raised| asked_at < raised) {

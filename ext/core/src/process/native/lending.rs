@@ -26,6 +26,7 @@ impl NativePool {
         let dead = inner.state.take_dead();
         drop(inner);
         self.part_with(dead);
+        self.process.lease_begins();
         match found {
             Checkout::Leased(slot) => Ok(Found::New(slot)),
             Checkout::Again(slot) => Ok(Found::Held(slot)),
@@ -67,6 +68,7 @@ impl NativePool {
         let mut inner = lock(&self.inner);
         if let Some(slot) = inner.state.handed(owner, ticket) {
             inner.waiting.leave(ticket);
+            self.process.lease_begins();
             return Some(Ok(slot));
         }
         if inner.state.waits(ticket) {

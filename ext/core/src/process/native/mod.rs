@@ -12,12 +12,12 @@ mod transaction;
 mod upkeep;
 
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
 use super::Process;
-use crate::backend::{self, Backend, Failure, Followed};
+use crate::backend::{self, Backend, Failure};
 use crate::error::{Error, Misuse, Step};
 use crate::lock::lock;
 use crate::observed::Description;
@@ -27,7 +27,6 @@ use crate::pool::{LeaseCount, Numbers, Options, Outcome, SlotId, State, Ticket, 
 use crate::socket;
 use crate::stats::Counter;
 use crate::trip;
-use crate::watch::runtime::epolls;
 
 use connection::Kept;
 pub use statement::{Statement, Work};
@@ -97,8 +96,7 @@ impl Process {
     pub fn native(&'static self, number: u64, url: &str, options: Options) -> Result<Arc<NativePool>, Error> {
         self.runtime()?;
         socket::expect_forks();
-        let followed = Followed::by(epolls(self.opened.get().map_or(&[], Vec::as_slice)));
-        let backend = backend::of(url, &options, followed)?;
+        let backend = backend::of(url, &options, self.followed())?;
         Ok(self.native_over(number, backend, options))
     }
 
@@ -189,6 +187,23 @@ impl NativePool {
             .leases()
             .map(|(_, lease)| (lease.owner, lease.since.elapsed()))
             .collect()
+    }
+
+    /// The leases whose connection is known: its number, the owner, since when.
+    pub(super) fn busy_leases(&self) -> Vec<(u64, OwnerId, Instant)> {
+        let inner = lock(&self.inner);
+        let now = Instant::now();
+        let leases = inner.state.leases().filter_map(|(slot, lease)| {
+            let working = || inner.working.get(&slot).map(|work| work.connection());
+            let connection = lease.connection().map(|kept| kept.number()).or_else(working)?;
+            Some((connection, lease.owner, now.checked_sub(lease.since.elapsed())?))
+        });
+        leases.collect()
+    }
+
+    /// How its host monitor reaches one of its servers.
+    pub(super) fn way_to(&self, host: &str) -> Option<Box<dyn Backend>> {
+        self.backend.at(host)
     }
 
     /// Whether it is this process's own, and not inherited by a fork.

@@ -43,9 +43,15 @@ pub struct Work {
     result: Mutex<Option<Result<Rows, Error>>>,
     pub(super) abandoned: Notify,
     wake: Waker,
+    connection: u64,
 }
 
 impl Work {
+    /// By what the account of all connections knows the one it is sent over.
+    pub(super) fn connection(&self) -> u64 {
+        self.connection
+    }
+
     /// What it came to, once it has.
     pub fn result(&self) -> Option<Result<Rows, Error>> {
         lock(&self.result).take()
@@ -102,12 +108,7 @@ impl NativePool {
     pub fn start(&self, slot: SlotId, owner: OwnerId, statement: Statement, wake: Waker) -> Result<Arc<Work>, Error> {
         let runtime = self.process.runtime()?;
         let pool = self.this().ok_or_else(|| self.closed())?;
-        let work = Arc::new(Work {
-            result: Mutex::default(),
-            abandoned: Notify::new(),
-            wake,
-        });
-        let (ticket, used, kept) = {
+        let (work, ticket, used, kept) = {
             let mut inner = lock(&self.inner);
             let taken = inner.state.take(slot, owner).map_err(|refused| {
                 self.not_held(match refused {
@@ -116,8 +117,15 @@ impl NativePool {
                     Refused::Broken => Misuse::Broken,
                 })
             })?;
+            let (ticket, used, kept) = taken;
+            let work = Arc::new(Work {
+                result: Mutex::default(),
+                abandoned: Notify::new(),
+                wake,
+                connection: kept.number(),
+            });
             inner.working.insert(slot, work.clone());
-            taken
+            (work, ticket, used, kept)
         };
         let telling = Telling {
             work: work.clone(),

@@ -1,0 +1,141 @@
+//! What the mirror answers to host monitors.
+
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Condemned, Mirror};
+use crate::owner::OwnerId;
+use crate::socket::Identity;
+
+/// A lease that has become long.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Long {
+    /// Its connection.
+    pub connection: u64,
+    /// Its pool.
+    pub pool: u64,
+    /// Who has it.
+    pub owner: OwnerId,
+    /// Since when.
+    pub since: Instant,
+    /// The server, as its socket tells it, or else its pool.
+    pub host: Arc<str>,
+    /// Its socket, with the number of the descriptor; none where nobody has seen one.
+    pub socket: Option<(RawFd, Identity)>,
+}
+
+impl Mirror {
+    /// The leases from before a moment, and the begin of the oldest of the others.
+    pub fn long_leases(&self, before: Instant) -> (Vec<Long>, Option<Instant>) {
+        let (mut long, mut next) = (Vec::new(), None);
+        for (number, entry) in &self.connections {
+            let Some(lease) = &entry.lease else { continue };
+            if lease.since > before {
+                next = Some(next.map_or(lease.since, |next: Instant| next.min(lease.since)));
+            } else if let Some(found) = self.long(*number, lease.owner, lease.since) {
+                long.push(found);
+            }
+        }
+        (long, next)
+    }
+
+    /// A lease of a connection as a host monitor wants it; the pool of a native one knows its leases.
+    pub fn long(&self, connection: u64, owner: OwnerId, since: Instant) -> Option<Long> {
+        let entry = self.connections.get(&connection)?;
+        Some(Long {
+            connection,
+            pool: entry.pool,
+            owner,
+            since,
+            host: self.host_of(connection)?,
+            socket: entry.socket.as_ref().map(|socket| (socket.descriptor, socket.identity)),
+        })
+    }
+
+    /// Whether this lease's socket is asked for the first time: once is enough.
+    pub fn ask(&mut self, connection: u64) -> bool {
+        let entry = self.connections.get_mut(&connection);
+        let lease = entry.and_then(|entry| entry.lease.as_mut());
+        lease.is_some_and(|lease| !std::mem::replace(&mut lease.asked, true))
+    }
+
+    /// Whether a connection is severed for the first time over its present socket.
+    pub fn sever(&mut self, connection: u64) -> bool {
+        let entry = self.connections.get_mut(&connection);
+        entry.is_some_and(|entry| !std::mem::replace(&mut entry.severed, true))
+    }
+
+    /// Every known socket to a host.
+    pub fn sockets_to(&self, host: &str) -> Vec<(RawFd, Identity)> {
+        let sockets = self.connections.values().filter_map(|entry| entry.socket.as_ref());
+        let there = sockets.filter(|socket| &*socket.host == host);
+        there.map(|socket| (socket.descriptor, socket.identity)).collect()
+    }
+
+    /// Whether any pool leads to a host.
+    pub fn leads_to(&self, host: &str) -> bool {
+        self.pools.values().any(|pool| &*pool.host == host)
+    }
+
+    /// Whether a connection's socket was there before a moment.
+    pub fn is_from_before(&self, connection: u64, moment: Instant) -> bool {
+        let entry = self.connections.get(&connection);
+        let socket = entry.and_then(|entry| entry.socket.as_ref());
+        socket.is_some_and(|socket| socket.seen_at < moment)
+    }
+
+    /// Whether a socket with this peer may be a connection's: that of another kind of server is not.
+    pub fn may_lead_to(&self, connection: u64, peer: &str) -> bool {
+        let pool = self.connections.get(&connection).and_then(|entry| self.pools.get(&entry.pool));
+        pool.is_some_and(|pool| *pool.host == *peer || is_like(&pool.description.address, peer))
+    }
+
+    /// A pool of writers that leads to a host.
+    pub fn writers_of(&self, host: &str) -> Option<u64> {
+        let mut pools = self.pools.iter();
+        let found = pools.find(|(_, pool)| &*pool.host == host && !pool.description.replica);
+        found.map(|(number, _)| *number)
+    }
+
+    /// Condemns every connection to a host that was there before a moment. Returns the idle ones.
+    pub fn condemn_before(&mut self, host: &str, moment: Instant, reason: Condemned) -> Vec<u64> {
+        let mut idle = Vec::new();
+        for (number, entry) in &mut self.connections {
+            let old = |socket: &super::Socket| &*socket.host == host && socket.seen_at < moment;
+            if entry.socket.as_ref().is_some_and(old) && entry.condemned.is_none() {
+                entry.condemn(reason);
+                if entry.lease.is_none() {
+                    idle.push(*number);
+                }
+            }
+        }
+        idle
+    }
+}
+
+/// Whether a configured address (a name or a path, perhaps with a port) may stand for a peer.
+fn is_like(configured: &str, peer: &str) -> bool {
+    let port = |address: &str| address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    match (peer.strip_prefix("unix:"), port(configured)) {
+        (Some(path), _) => configured.starts_with('/') && path.starts_with(configured.split(':').next().unwrap_or(configured))
+            || configured.starts_with("localhost"),
+        (None, Some(configured)) => port(peer) == Some(configured),
+        // Neither says a port: PostgreSQL's, MySQL's.
+        (None, None) => matches!(port(peer), Some(5432 | 3306)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_like;
+
+    #[test]
+    fn a_socket_of_another_kind_of_server_is_not_taken_for_a_connection() {
+        assert!(is_like("db.example:5433", "10.0.0.1:5433") && is_like("db.example", "10.0.0.1:5432"));
+        assert!(!is_like("db.example:5433", "10.0.0.1:9092") && !is_like("db.example", "10.0.0.1:9092"));
+        assert!(is_like("/run/postgresql:5433", "unix:/run/postgresql/.s.PGSQL.5433"));
+        assert!(is_like("localhost", "unix:/run/mysqld/mysqld.sock"));
+        assert!(!is_like("db.example:5433", "unix:/run/other.sock") && !is_like("/run/postgresql", "unix:/tmp/x"));
+    }
+}
