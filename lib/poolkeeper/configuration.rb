@@ -8,12 +8,12 @@ module Poolkeeper
   # - `active_record`: `true` (the default) or `false`: whether ActiveRecord's pools are observed.
   # - `watch`: `true` (the default) or `false`: whether hang-ups are learnt as they happen; else each socket is looked
   #   at when its connection is checked out.
-  # - `socket_deadline`: seconds (10) after which the kernel gives up a peer that has vanished, set on every socket over TCP
-  #   (Linux); what the database configuration sets there wins. `false` leaves sockets alone.
+  # - `socket_deadline`: seconds (10) after which the kernel gives up a peer that has vanished, set on every socket over
+  #   TCP (Linux); what the database configuration sets there wins. `false` leaves sockets alone.
   # - `host_monitor`: `{ after: 5, interval: 1, timeout: 1, failures: 3 }`: a lease older than `after` seconds has its
   #   server asked every `interval` seconds over a connection of the monitor's own; where it says nothing for `timeout`
-  #   seconds, `failures` times in a row, the leases older than `after` are ended. `timeout` is the interval unless it is
-  #   given. `false` for none.
+  #   seconds, `failures` times in a row, the leases older than `after` are ended. `timeout`, where it is not given, is
+  #   the interval. `false` for none.
   # - `logger`: an object with `info`, `warn` and `error`, or `nil` for no log lines; Karafka's logger by default, else
   #   one that writes warnings to standard error.
   class Configuration
@@ -22,7 +22,7 @@ module Poolkeeper
     # In seconds, but for the failures.
     HOST_MONITOR = { after: 5, interval: 1, timeout: nil, failures: 3 }.freeze
     # The kernel counts in whole seconds, and to no more.
-    DEADLINES = (1..7200).freeze
+    DEADLINES = (1..7200)
 
     # @return [Symbol] `:act` or `:report`
     attr_reader :mode

@@ -21,6 +21,13 @@ module Support
       # What a connection says of itself that its server ends.
       ENDED = /Lost connection|Server has gone away|not connected/
 
+      # What the server's log says of host monitors, of any connect, of one too many (refused without a word, so
+      # that each question takes another), and of a user that there is not.
+      MONITOR = /@@global\.read_only/
+      CONNECTS = / Connect\tpoolkeeper@/
+      TOO_MANY = /(?: Connect\tpoolkeeper@.*\n.*?){4}/
+      REFUSED_NOBODY = /Access denied for user 'nobody_here'/
+
       # A session's own limits, in the server's words. Where it knows whole seconds only, none at all would be 0.
       LIMIT_LOCKS = "SET SESSION innodb_lock_wait_timeout = 0"
       LIMIT_IDLING = "SET SESSION wait_timeout = 1"
@@ -43,6 +50,11 @@ module Support
       DEAD = 'Mysql2::Error::ConnectionError.new("Lost connection to server during query", nil, 2013, "HY000")'
 
       module_function
+
+      # @param count [Integer, nil] the most connections that applications may have; nil for as many as they like
+      def most_connections(count)
+        "ALTER USER #{Support::Mariadb::ROLE} WITH MAX_USER_CONNECTIONS #{count || 0}"
+      end
 
       def start(**options)
         Support::Mariadb.start(**options)

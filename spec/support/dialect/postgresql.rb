@@ -20,6 +20,12 @@ module Support
       # What a connection says of itself that its server ends.
       ENDED = /terminating connection|server closed the connection/
 
+      # What the server's log says of host monitors, of any connect, of one too many, and of a user that there is not.
+      MONITOR = /application_name=poolkeeper monitor/
+      CONNECTS = /connection authorized/
+      TOO_MANY = /too many connections for role/
+      REFUSED_NOBODY = /role "nobody_here" does not exist/
+
       # A session's own limits, in the driver's words.
       LIMIT_LOCKS = "SET lock_timeout = '50ms'"
       LIMIT_IDLING = "SET idle_session_timeout = '50ms'"
@@ -44,6 +50,11 @@ module Support
       DEAD = 'PG::ConnectionBad.new("server closed the connection unexpectedly")'
 
       module_function
+
+      # @param count [Integer, nil] the most connections that applications may have; nil for as many as they like
+      def most_connections(count)
+        "ALTER ROLE #{Support::Postgres::ROLE} CONNECTION LIMIT #{count || -1}"
+      end
 
       def start(**options)
         Postgres.start(**options)

@@ -120,9 +120,15 @@ mod tests {
 
     #[test]
     fn another_server_at_the_address_or_one_behind_a_pooler_is_no_news() {
-        let other = Facts { server: "9999".to_owned(), ..facts(5, true) };
+        let other = Facts {
+            server: "9999".to_owned(),
+            ..facts(5, true)
+        };
         assert_eq!(learnt(&[facts(90, false), other.clone(), other]), []);
-        let hidden = |up_for, read_only| Facts { direct: false, ..facts(up_for, read_only) };
+        let hidden = |up_for, read_only| Facts {
+            direct: false,
+            ..facts(up_for, read_only)
+        };
         assert_eq!(learnt(&[hidden(90, false), hidden(5, true), hidden(5, true)]), []);
     }
 

@@ -87,7 +87,10 @@ impl Mirror {
 
     /// Whether a socket with this peer may be a connection's: that of another kind of server is not.
     pub fn may_lead_to(&self, connection: u64, peer: &str) -> bool {
-        let pool = self.connections.get(&connection).and_then(|entry| self.pools.get(&entry.pool));
+        let pool = self
+            .connections
+            .get(&connection)
+            .and_then(|entry| self.pools.get(&entry.pool));
         pool.is_some_and(|pool| *pool.host == *peer || is_like(&pool.description.address, peer))
     }
 
@@ -118,8 +121,10 @@ impl Mirror {
 fn is_like(configured: &str, peer: &str) -> bool {
     let port = |address: &str| address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     match (peer.strip_prefix("unix:"), port(configured)) {
-        (Some(path), _) => configured.starts_with('/') && path.starts_with(configured.split(':').next().unwrap_or(configured))
-            || configured.starts_with("localhost"),
+        (Some(path), _) => {
+            configured.starts_with('/') && path.starts_with(configured.split(':').next().unwrap_or(configured))
+                || configured.starts_with("localhost")
+        }
         (None, Some(configured)) => port(peer) == Some(configured),
         // Neither says a port: PostgreSQL's, MySQL's.
         (None, None) => matches!(port(peer), Some(5432 | 3306)),

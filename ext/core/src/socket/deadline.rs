@@ -53,7 +53,8 @@ fn system_keepidle() -> Option<Duration> {
     told.trim().parse().ok().map(Duration::from_secs)
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
     use rustix::net::sockopt;

@@ -42,7 +42,8 @@ pub fn heard(_descriptor: RawFd) -> Option<Duration> {
     None
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
     use std::io::{Read, Write};

@@ -13,6 +13,8 @@ pub enum Manner {
     Well,
     /// Takes the connection and says nothing until the manner is another.
     Stalls,
+    /// The same, and answers no query either.
+    Silent,
     /// Answers a query with nothing until the manner is another; connects go well.
     StallsQueries,
     /// Answers nothing to a Sync, which is a ping; queries go well.
@@ -150,7 +152,7 @@ impl Shared {
         let mut length = [0; 4];
         socket.read_exact(&mut length)?;
         body(socket, length)?;
-        self.wait_while(|manner| manner == Manner::Stalls);
+        self.wait_while(|manner| matches!(manner, Manner::Stalls | Manner::Silent));
         match self.manner() {
             Manner::ClosesStart => return socket.write_all(b"R\0\0"),
             Manner::Rubbish => return socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
@@ -175,7 +177,9 @@ impl Shared {
                 }
                 b'S' => {
                     self.said.lock().unwrap().push("sync".to_owned());
-                    self.wait_while(|manner| matches!(manner, Manner::StallsPings | Manner::StallsQueries));
+                    self.wait_while(|manner| {
+                        matches!(manner, Manner::StallsPings | Manner::StallsQueries | Manner::Silent)
+                    });
                     socket.write_all(&ready(transaction))?;
                 }
                 b'X' => return Ok(()),
@@ -187,7 +191,7 @@ impl Shared {
     fn query(&self, mut socket: &TcpStream, sql: &str, transaction: &mut u8) -> std::io::Result<()> {
         let greeting = sql.starts_with("SELECT pg_backend_pid()");
         if !greeting {
-            self.wait_while(|manner| manner == Manner::StallsQueries);
+            self.wait_while(|manner| matches!(manner, Manner::StallsQueries | Manner::Silent));
             match self.manner() {
                 Manner::ClosesAnswer => return socket.write_all(b"C\0\0").and(Err(std::io::ErrorKind::Other.into())),
                 Manner::RubbishAnswer => return socket.write_all(b"\x7f\xff\xff\xff\xff rubbish\0\0\0\0"),

@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn a_monitor_goes_to_the_address_itself_with_what_the_pool_goes_by() {
-        let pool = MySqlConnectOptions::from_str("mysql://user:word@db.example/things?ssl-mode=verify_identity").unwrap();
+        let pool =
+            MySqlConnectOptions::from_str("mysql://user:word@db.example/things?ssl-mode=verify_identity").unwrap();
         let there = at(&pool, "10.0.0.7:6000").unwrap();
         assert_eq!((there.get_host(), there.get_port()), ("10.0.0.7", 6000));
         assert_eq!((there.get_username(), there.get_database()), ("user", Some("things")));

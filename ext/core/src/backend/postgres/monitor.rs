@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn a_monitor_goes_to_the_address_itself_with_what_the_pool_goes_by() {
-        let pool = PgConnectOptions::from_str("postgres://user:word@db.example:5433/things?sslmode=verify-full").unwrap();
+        let pool =
+            PgConnectOptions::from_str("postgres://user:word@db.example:5433/things?sslmode=verify-full").unwrap();
         let there = at(&pool, "10.0.0.7:6000").unwrap();
         assert_eq!((there.get_host(), there.get_port()), ("10.0.0.7", 6000));
         assert_eq!((there.get_username(), there.get_database()), ("user", Some("things")));

@@ -1,7 +1,7 @@
 //! Who looks for long leases: one task, which sleeps while there is none that could become one.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
@@ -63,7 +63,9 @@ impl Process {
     fn look_after(&'static self, long: &[Long], settings: &Settings) {
         let mut hosts: FxHashMap<Arc<str>, ()> = FxHashMap::default();
         for lease in long {
-            let known = lease.socket.filter(|(descriptor, identity)| socket::identity(*descriptor) == Some(*identity));
+            let known = lease
+                .socket
+                .filter(|(descriptor, identity)| socket::identity(*descriptor) == Some(*identity));
             if known.is_some() {
                 hosts.insert(lease.host.clone(), ());
             } else if self.mirror(|mirror| mirror.ask(lease.connection)) {

@@ -16,6 +16,8 @@ use crate::socket;
 
 /// A silent host that nobody waits for is asked at this pace in the end.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// While it listens a monitor looks so often whether it does.
+const SLICES: u32 = 4;
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Errors with which MySQL lets nobody in by these credentials: 1044, 1045, 1049, 1129, 1130, 1698.
 const REFUSED: [i64; 6] = [1044, 1045, 1049, 1129, 1130, 1698];
@@ -58,7 +60,11 @@ impl Process {
             }
             // Nobody waits for a host that is silent already: it is asked less and less often.
             let alone = vigil.is_silent() && leases.is_empty();
-            pause = if alone { (pause * 2).min(LONGEST_PAUSE) } else { settings.interval };
+            pause = if alone {
+                (pause * 2).min(LONGEST_PAUSE)
+            } else {
+                settings.interval
+            };
             due = (due + pause).max(Instant::now());
             settings = match self.monitors.wanted.get() {
                 Some(settings) => settings,
@@ -88,13 +94,14 @@ impl Process {
         settings: &Settings,
     ) -> Asked {
         let began = Instant::now();
+        let mut in_time = true;
         let answer = {
             let mut asking = pin!(ask(host, backend, session.take()));
             tokio::select! {
                 biased;
                 answer = &mut asking => Ok(answer),
                 // Listened to before its socket is closed.
-                () = sleep(settings.timeout) => Err(self.hears(host, began)),
+                () = listen(settings.timeout, &mut in_time) => Err(self.hears(host, began)),
             }
         };
         match answer {
@@ -105,10 +112,11 @@ impl Process {
             Ok(Err(failure)) if refuses(&failure) => Asked::Refused(failure),
             // Whatever it said, somebody is there: too many connections, starting up, a refused connect.
             Ok(Err(_)) | Err(true) => Asked::Check(Check::Heard, None),
-            Err(false) => {
+            Err(false) if in_time => {
                 let late = began.saturating_duration_since(due);
-                Asked::Check(Check::without_a_word(settings, late, began.elapsed()), None)
+                Asked::Check(Check::without_a_word(settings, late), None)
             }
+            Err(false) => Asked::Check(Check::Missed, None),
         }
     }
 
@@ -155,6 +163,16 @@ impl Process {
     }
 }
 
+/// Waits for so long, and notices where this process got no time meanwhile: then the question may not have been sent.
+async fn listen(time: Duration, in_time: &mut bool) {
+    let slice = time / SLICES;
+    for _ in 0..SLICES {
+        let began = Instant::now();
+        sleep(slice).await;
+        *in_time &= began.elapsed() < slice * 2;
+    }
+}
+
 /// Asks over a connection of the monitor's own, which is kept where nobody stands in between. A pooler answers a log-in by
 /// itself, and a question when it has a connection to spare, which may be late without anybody being silent.
 async fn ask(
@@ -176,7 +194,7 @@ async fn ask(
 
 fn refuses(failure: &Failure) -> bool {
     match failure.kind {
-        Kind::Tls | Kind::Configuration | Kind::Value | Kind::Protocol => true,
+        Kind::Tls | Kind::Configuration => true,
         Kind::Answer => {
             let state = failure.sqlstate.as_deref().unwrap_or_default();
             match failure.number {
@@ -184,7 +202,8 @@ fn refuses(failure: &Failure) -> bool {
                 None => state.starts_with("28") || state == "3D000",
             }
         }
-        Kind::Lost | Kind::Late => false,
+        // What cannot be read was said by somebody.
+        Kind::Lost | Kind::Late | Kind::Value | Kind::Protocol => false,
     }
 }
 
