@@ -94,8 +94,14 @@ module Switches
     end
 
     # What Rust does for native pools, in the library with switches.
-    %w[rollback look mark cancel stranger order parting eviction down].each do |mechanism|
+    %w[rollback look mark cancel stranger order parting eviction down deadline sever answers].each do |mechanism|
       define_method(:"native_#{mechanism}") { Poolkeeper::Trip._off(mechanism) }
+    end
+
+    # Asks about every lease.
+    def patience
+      original = Poolkeeper::Monitors.method(:_want)
+      replace(Poolkeeper::Monitors, :_want) { |_after, *others| original.call(0.000001, *others) }
     end
 
     def native_release

@@ -27,13 +27,15 @@ module Support
 
     # What waits, but not for long enough to be interrupted there.
     NEVER = {
-      "ext/core/src/socket.rs#hung_up" => "polls with a timeout of 0",
+      "ext/core/src/socket/mod.rs#hung_up" => "polls with a timeout of 0",
       "ext/core/src/watch/mod.rs#hang_ups" => "waits with a timeout of 0",
       "ext/core/src/process/background.rs#follow" => "sleeps on the core's own thread, which Ruby does not know",
       "ext/core/src/process/native/open.rs#begin_probing" => "the same",
       "ext/core/src/process/native/running.rs#end" => "the same",
       "ext/core/src/process/native/running.rs#late" => "the same",
       "ext/core/src/process/native/upkeep.rs#keep_up" => "the same",
+      "ext/core/src/process/monitor/rounds.rs#begin_rounds" => "the same",
+      "ext/core/src/process/monitor/watcher.rs#listen" => "the same",
       "ext/core/src/backend/descriptor.rs#opened" => "polls a future, once",
       "ext/core/src/backend/sqlite/mod.rs#open" => "the same",
       "ext/core/src/backend/sqlite/forks.rs#locked" => "a tenth of a second at most, for a lock that a fork has caught",

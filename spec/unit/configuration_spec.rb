@@ -6,22 +6,33 @@ RSpec.describe Poolkeeper::Configuration do
   subject(:config) { described_class.new }
 
   # Changed for the whole process, so it is set back.
-  after { Poolkeeper::Core._want_watch(true) }
+  after do
+    Poolkeeper::Core._want_watch(true)
+    described_class.new
+  end
 
   let(:logger) { Logger.new(StringIO.new) }
 
-  good = { mode: %i[act report], active_record: [true], watch: [true, false] }
+  good = { mode: %i[act report], active_record: [true], watch: [true, false],
+           socket_deadline: [1, 2.5, 7200, false],
+           host_monitor: [false, { after: 0.5, interval: 0.2, timeout: 0.1, failures: 1 }] }
   wrong = {
     mode: [nil, "act", :off, true, 1],
     active_record: [nil, "true", 1, :yes],
     watch: [nil, "false", 0, Object.new],
+    socket_deadline: [nil, true, 0, 0.5, -1, 7201, "10", Float::NAN, Float::INFINITY, Complex(1, 1)],
+    host_monitor: [nil, true, 5, { afer: 1 }, { after: 0 }, { after: nil }, { interval: "1" }, { timeout: 1.1 },
+                   { failures: 0 }, { failures: 1.5 }, { after: Float::NAN }, { interval: 86_401 }],
     logger: [1, "log/poolkeeper.log", $stderr, Object.new, false]
   }
   takes = { mode: /:act or :report/, active_record: /true or false/, watch: /true or false/,
+            socket_deadline: /seconds from 1 to 7200, or false/,
+            host_monitor: /a Hash with|and no others|seconds from|an Integer from|no longer than the interval/,
             logger: /responds to info, warn and error, or nil/ }
 
   it "begins with what the documentation says" do
-    expect(config).to have_attributes(mode: :act, active_record: true, watch: true, act?: true)
+    expect(config).to have_attributes(mode: :act, active_record: true, watch: true, act?: true, socket_deadline: 10,
+                                      host_monitor: { after: 5, interval: 1, timeout: 1, failures: 3 })
   end
 
   good.each do |option, values|
@@ -46,7 +57,8 @@ RSpec.describe Poolkeeper::Configuration do
       it "says what #{option} takes where it is given #{shown}, and stays as it was" do
         before = config.public_send(option)
         expect { config.public_send("#{option}=", value) }
-          .to raise_error(Poolkeeper::ConfigurationError, /\A#{option} takes .*#{takes[option]}.*, and was given/)
+          .to raise_error(Poolkeeper::ConfigurationError,
+                          /\A#{option}(?:\[.*\])? takes .*#{takes[option]}.*, and was given/)
         expect(config.public_send(option)).to equal(before)
       end
     end
@@ -63,7 +75,7 @@ RSpec.describe Poolkeeper::Configuration do
     %i[mod= modes host_monitors= size].each do |name|
       expect { config.public_send(name, 1) }
         .to raise_error(Poolkeeper::ConfigurationError,
-                        /no option #{name.to_s.delete("=")}; .*mode, active_record, watch, logger/)
+                        /no option #{name.to_s.delete("=")}; .*mode, active_record, watch, socket_deadline/)
     end
   end
 

@@ -113,16 +113,18 @@ impl Process {
         for connection in idle {
             self.evict(connection);
         }
-        self.open_incident(host, Fault::Demoted, "it refuses writes", now);
-        self.notify(Notice {
-            name: "host.demoted".to_owned(),
-            pool: Some(pool),
-            host: Some(host.to_string()),
-            owner,
-            count: Some(condemned as u64),
-            reason: Some(format!("epoch {epoch}")),
-            ..Notice::default()
-        });
+        // Told with the first: where every write fails one by one, so would the log fill.
+        if self.open_incident(host, Fault::Demoted, "it refuses writes", now) {
+            self.notify(Notice {
+                name: "host.demoted".to_owned(),
+                pool: Some(pool),
+                host: Some(host.to_string()),
+                owner,
+                count: Some(condemned as u64),
+                reason: Some(format!("epoch {epoch}")),
+                ..Notice::default()
+            });
+        }
         condemned
     }
 

@@ -91,8 +91,10 @@ impl Process {
         }
     }
 
-    pub(super) fn open_incident(&self, host: &std::sync::Arc<str>, fault: Fault, reason: &str, now: Instant) {
-        if self.hosts.fault(host, fault, now) {
+    /// Counts a fault of a host. Returns whether an incident begins with it.
+    pub(super) fn open_incident(&self, host: &std::sync::Arc<str>, fault: Fault, reason: &str, now: Instant) -> bool {
+        let opens = self.hosts.fault(host, fault, now);
+        if opens {
             self.notify(Notice {
                 name: "incident.opened".to_owned(),
                 host: Some(host.to_string()),
@@ -100,6 +102,7 @@ impl Process {
                 ..Notice::default()
             });
         }
+        opens
     }
 
     /// Puts a socket into the watch. Returns whether it is there.

@@ -43,7 +43,11 @@ impl Process {
     }
 
     fn monitor_saw_demotion(&self, host: &Arc<str>, now: Instant) {
-        // A pool that is a replica's by configuration expects nothing else.
+        // A pool that is a replica's by configuration expects nothing else, and where only reports are wanted the writes
+        // that fail will tell.
+        if self.reports_only() {
+            return;
+        }
         if let Some(pool) = self.mirror(|mirror| mirror.writers_of(host)) {
             self.demoted(host, pool, None, now);
         }
