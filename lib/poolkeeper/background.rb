@@ -134,6 +134,7 @@ module Poolkeeper
       def carry(event)
         case event
         when Integer then Observed::Eviction.evict(event)
+        when Array then Leaks.report(*event)
         when Hash
           own = event[:owner] == Owner.current
           # The application's code, which is interrupted as everywhere.

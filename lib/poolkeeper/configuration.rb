@@ -8,11 +8,14 @@ module Poolkeeper
   # - `active_record`: `true` (the default) or `false`: whether ActiveRecord's pools are observed.
   # - `watch`: `true` (the default) or `false`: whether hang-ups are learnt as they happen; else each socket is looked
   #   at when its connection is checked out.
+  # - `leak_threshold`: seconds after which a lease is reported, once, with the stack of whoever took it; `nil` (the
+  #   default) or `false` for no such reports. For ActiveRecord's pools, and native ones that are made later and have
+  #   no threshold of their own.
   # - `logger`: an object with `info`, `warn` and `error`, or `nil` for no log lines; Karafka's logger by default, else
   #   one that writes warnings to standard error.
   class Configuration
     MODES = %i[act report].freeze
-    OPTIONS = %i[mode active_record watch logger].freeze
+    OPTIONS = %i[mode active_record watch leak_threshold logger].freeze
 
     # @return [Symbol] `:act` or `:report`
     attr_reader :mode
@@ -20,6 +23,8 @@ module Poolkeeper
     attr_reader :active_record
     # @return [Boolean]
     attr_reader :watch
+    # @return [Float, nil]
+    attr_reader :leak_threshold
 
     def initialize
       @mode = :act
@@ -49,6 +54,14 @@ module Poolkeeper
     def watch=(wanted)
       @watch = boolean(:watch, wanted)
       Core._want_watch(wanted)
+    end
+
+    # @param seconds [Numeric, nil, false] more than 0; nil or false for no reports, and no stacks taken
+    # @raise [ConfigurationError] for anything else
+    def leak_threshold=(seconds)
+      @leak_threshold = seconds ? PoolOptions.positive(seconds) || refuse_threshold(seconds) : nil
+      Core._leak_threshold(@leak_threshold)
+      Observed::Stacks.want(!@leak_threshold.nil?)
     end
 
     # @param logger [#warn, #info, #error, nil] nil for no log lines
@@ -95,6 +108,10 @@ module Poolkeeper
 
     def boolean(option, value)
       [true, false].include?(value) ? value : refuse(option, "true or false", value)
+    end
+
+    def refuse_threshold(seconds)
+      refuse(:leak_threshold, "seconds, more than 0; nil or false for none", seconds)
     end
 
     def refuse(option, takes, value)

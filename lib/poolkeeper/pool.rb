@@ -169,6 +169,11 @@ module Poolkeeper
     attr_reader :number
 
     # @api private
+    def stacks?
+      false
+    end
+
+    # @api private
     def resize(size)
       # Slots beyond the size may still be leased.
       # Before the pool knows of more slots than there are connections.
@@ -191,6 +196,7 @@ module Poolkeeper
       @sized = options[:sized]
       @closed = false
       @reclaimed_at = -RECENTLY
+      extend(PoolStacks) if options[:leak_threshold]
       self.connections = Array.new(options[:size]) { |slot| Connection.new(self, slot) }
       Pools.add(self)
     end

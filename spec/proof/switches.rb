@@ -94,8 +94,25 @@ module Switches
     end
 
     # What Rust does for native pools, in the library with switches.
-    %w[rollback look mark cancel stranger order parting eviction down].each do |mechanism|
+    %w[rollback look mark cancel stranger order parting eviction down overdue].each do |mechanism|
       define_method(:"native_#{mechanism}") { Poolkeeper::Trip._off(mechanism) }
+    end
+
+    def leak_reports
+      replace(Poolkeeper::Leaks, :report) { |*| nil }
+    end
+
+    def lease_check
+      replace(Poolkeeper::Observed::Stacks, :overdue) { |*| [nil, false] }
+    end
+
+    def forgotten_stacks
+      replace(Poolkeeper::Observed::Stacks, :expire, of: :instance) { |*arguments| super(*arguments) }
+      replace(Poolkeeper::Observed::Stacks, :tidy) { nil }
+    end
+
+    def native_forgotten_stacks
+      replace(Poolkeeper::PoolStacks, :without_stack, of: :instance) { |_owner, &ends| ends.call }
     end
 
     def native_release

@@ -30,6 +30,7 @@ module Support
       "ext/core/src/socket.rs#hung_up" => "polls with a timeout of 0",
       "ext/core/src/watch/mod.rs#hang_ups" => "waits with a timeout of 0",
       "ext/core/src/process/background.rs#follow" => "sleeps on the core's own thread, which Ruby does not know",
+      "ext/core/src/process/overdue.rs#wait_for_overdue" => "the same",
       "ext/core/src/process/native/open.rs#begin_probing" => "the same",
       "ext/core/src/process/native/running.rs#end" => "the same",
       "ext/core/src/process/native/running.rs#late" => "the same",

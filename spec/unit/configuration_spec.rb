@@ -6,22 +6,27 @@ RSpec.describe Poolkeeper::Configuration do
   subject(:config) { described_class.new }
 
   # Changed for the whole process, so it is set back.
-  after { Poolkeeper::Core._want_watch(true) }
+  after do
+    Poolkeeper::Core._want_watch(true)
+    config.leak_threshold = nil
+  end
 
   let(:logger) { Logger.new(StringIO.new) }
 
-  good = { mode: %i[act report], active_record: [true], watch: [true, false] }
+  good = { mode: %i[act report], active_record: [true], watch: [true, false],
+           leak_threshold: [60.0, 0.001, 1e300, nil] }
   wrong = {
     mode: [nil, "act", :off, true, 1],
     active_record: [nil, "true", 1, :yes],
     watch: [nil, "false", 0, Object.new],
+    leak_threshold: [0, -1, Float::NAN, Float::INFINITY, "60", true, :off, Complex(1, 1)],
     logger: [1, "log/poolkeeper.log", $stderr, Object.new, false]
   }
   takes = { mode: /:act or :report/, active_record: /true or false/, watch: /true or false/,
-            logger: /responds to info, warn and error, or nil/ }
+            leak_threshold: /seconds, more than 0/, logger: /responds to info, warn and error, or nil/ }
 
   it "begins with what the documentation says" do
-    expect(config).to have_attributes(mode: :act, active_record: true, watch: true, act?: true)
+    expect(config).to have_attributes(mode: :act, active_record: true, watch: true, leak_threshold: nil, act?: true)
   end
 
   good.each do |option, values|
@@ -52,6 +57,13 @@ RSpec.describe Poolkeeper::Configuration do
     end
   end
 
+  it "takes leak_threshold = false for none, and whole seconds" do
+    [[30, 30.0], [false, nil]].each do |given, kept|
+      config.leak_threshold = given
+      expect(config.leak_threshold).to eq(kept)
+    end
+  end
+
   it "takes loggers of any class, and nil for none" do
     config.logger = logger
     expect(config.logger).to equal(logger)
@@ -63,7 +75,7 @@ RSpec.describe Poolkeeper::Configuration do
     %i[mod= modes host_monitors= size].each do |name|
       expect { config.public_send(name, 1) }
         .to raise_error(Poolkeeper::ConfigurationError,
-                        /no option #{name.to_s.delete("=")}; .*mode, active_record, watch, logger/)
+                        /no option #{name.to_s.delete("=")}; .*mode, active_record, watch, leak_threshold, logger/)
     end
   end
 

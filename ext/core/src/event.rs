@@ -19,6 +19,21 @@ pub enum Event {
     Evict(u64),
     /// Subscribers and the log are to be told.
     Notice(Box<Notice>),
+    /// A lease is to be reported, if it is still out: Ruby knows, and has its borrower's stack.
+    Overdue(Overdue),
+}
+
+/// A lease that is out for longer than it is to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Overdue {
+    /// Its pool.
+    pub pool: u64,
+    /// Its connection, where the pool is an observed one.
+    pub connection: Option<u64>,
+    /// Who has it.
+    pub owner: OwnerId,
+    /// For how long, in seconds.
+    pub seconds: f64,
 }
 
 /// One event as subscribers see it.
@@ -42,6 +57,8 @@ pub struct Notice {
     pub reason: Option<String>,
     /// Whether nothing was done about it, because only reports are wanted.
     pub reported: bool,
+    /// Where the connection was taken, innermost first.
+    pub stack: Option<Vec<String>>,
 }
 
 type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -59,6 +76,7 @@ pub struct Queue {
 struct Waiting {
     evictions: VecDeque<u64>,
     notices: VecDeque<Box<Notice>>,
+    overdue: VecDeque<Overdue>,
     dropped: u64,
 }
 
@@ -67,6 +85,7 @@ impl Waiting {
         self.dropped += match event {
             Event::Evict(connection) => bounded(&mut self.evictions, connection),
             Event::Notice(notice) => bounded(&mut self.notices, notice),
+            Event::Overdue(lease) => bounded(&mut self.overdue, lease),
         };
     }
 }
@@ -93,11 +112,13 @@ impl Queue {
         }
     }
 
-    /// Takes the oldest event: evictions first.
+    /// Takes the oldest event: evictions first, and leases to be reported last, so that no more than one report with a
+    /// stack waits for its subscribers.
     pub fn pop(&self) -> Option<Event> {
         let mut waiting = self.waiting();
         let eviction = waiting.evictions.pop_front().map(Event::Evict);
-        eviction.or_else(|| waiting.notices.pop_front().map(Event::Notice))
+        let event = eviction.or_else(|| waiting.notices.pop_front().map(Event::Notice));
+        event.or_else(|| waiting.overdue.pop_front().map(Event::Overdue))
     }
 
     /// How many events were dropped because nobody drained the queue.

@@ -58,6 +58,8 @@ pub struct Lease {
     pub seeded: bool,
     /// Whether a release has left it alone and said so.
     pub kept: bool,
+    /// Whether it was reported for its age.
+    pub reported: bool,
 }
 
 impl Lease {
@@ -69,6 +71,7 @@ impl Lease {
             since: Instant::now(),
             seeded: false,
             kept: false,
+            reported: false,
         }
     }
 

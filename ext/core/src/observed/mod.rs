@@ -5,6 +5,7 @@
 
 mod answer;
 mod connection;
+mod overdue;
 mod pool;
 #[cfg(test)]
 mod tests;

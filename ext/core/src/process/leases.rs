@@ -12,9 +12,18 @@ use crate::socket::{self, Identity};
 
 impl Process {
     /// A lease begins, before the connection is used. Hang-ups that have arrived are known when this returns.
-    pub fn checkout(&self, connection: u64, owner: OwnerId, fiber: u64) -> Look {
+    pub fn checkout(&'static self, connection: u64, owner: OwnerId, fiber: u64) -> Look {
         self.collect();
-        self.mirror(|mirror| mirror.checkout(connection, Lease::new(owner, fiber)))
+        let look = self.mirror(|mirror| mirror.checkout(connection, Lease::new(owner, fiber)));
+        self.expect_overdue();
+        look
+    }
+
+    /// A lease that nobody announced. Returns whether the mirror had missed it.
+    pub fn seed(&'static self, connection: u64, lease: Lease) -> bool {
+        let missed = self.mirror(|mirror| mirror.seed(connection, lease));
+        self.expect_overdue();
+        missed
     }
 
     /// A lease ends; `descriptor` is that of the connection's socket, or negative where it has none.

@@ -7,6 +7,7 @@
 mod background;
 mod leases;
 mod native;
+mod overdue;
 mod repair;
 mod taken;
 #[cfg(test)]
@@ -32,6 +33,8 @@ use crate::watch::{runtime, Watch};
 
 pub use native::{Found, NativePool, Statement, Waker, Work};
 pub use repair::Repair;
+
+use overdue::Threshold;
 use taken::Taken;
 
 /// Everything of this process.
@@ -49,6 +52,7 @@ pub struct Process {
     observing: AtomicBool,
     natives: Mutex<FxHashMap<u64, Weak<NativePool>>>,
     unwatched: AtomicU64,
+    threshold: Threshold,
     successor: OnceRef<'static, Process>,
 }
 
@@ -98,6 +102,7 @@ impl Process {
             observing: AtomicBool::new(inherited.is_some_and(Process::observing)),
             natives: Mutex::default(),
             unwatched: AtomicU64::new(0),
+            threshold: inherited.map_or_else(Threshold::default, |process| process.threshold.inherited()),
             successor: OnceRef::new(),
         }))
     }
