@@ -100,6 +100,7 @@ module Poolkeeper
         Background.forked(alone: alone)
         Observed::Pools.forget(Observed::Pools.numbers)
         Pools.forked
+        Awaiting.forked
       end
 
       def start_unannounced(alone)

@@ -44,7 +44,7 @@ module Poolkeeper
         ForkHook.expect
         Background.ensure_running
         number = Pools.number
-        _open(number, url, checked).tap { |pool| pool.send(:prepare, number, checked) }
+        _open(number, url, checked).tap { |pool| pool.send(:prepare, number, url[/\A\w+/], checked) }
       end
     end
 
@@ -189,8 +189,9 @@ module Poolkeeper
       _connections(@connections)
     end
 
-    def prepare(number, options)
+    def prepare(number, scheme, options)
       @number = number
+      @scheme = scheme
       @name = options[:name]
       @checkout_timeout = options[:checkout_timeout]
       @sized = options[:sized]
@@ -206,6 +207,18 @@ module Poolkeeper
       verify!(timeout: [deadline - now, 0.001].max)
     rescue TimeoutError, PoolClosedError => e
       raise ConnectionError, e.message
+    end
+
+    # Has a connection answer, and its server say that it takes writes.
+    def answer(writes, deadline)
+      with(timeout: [deadline - now, 0.001].max) do |db|
+        next db.ping unless writes
+
+        taken = db.query(Writable.statement(@scheme)).first[:refuses].to_i.zero?
+        Incidents._writes(number, Owner.native, taken)
+        raise ReadOnlyError, "pool #{name}: the server refuses writes" unless taken
+      end
+      true
     end
 
     def lease_slowly(timeout)

@@ -19,6 +19,8 @@ RSpec.describe "The garbage collector", :scripts do
       "Fault._interest" => [[link[0]], [[nil, 1]], [broken]],
       "Incidents._fault" => [[:dead, 1, 7], [:demoted, nil, 7], [:unreachable, 1, 8], [:nonsense, 1, 7], ["dead", 1, 7]],
       "Incidents._healthy?" => [[]],
+      "Incidents._troubled" => [["writing".dup, true], [nil, false], [broken[1], nil]],
+      "Incidents._writes" => [[1, 7, true], [1, 7, false], [9, 9, nil]],
       "Mirror._pool" => [[1, "primary".dup, "writing", "default", "localhost", false], [2, nil, "", "", "", true]],
       "Mirror._enlist" => [[1], [2], [-1]],
       "Mirror._checkout" => [[1, 7, 7], [2, 7, 8], [99, 1, 1], [nil, 7, 7]],

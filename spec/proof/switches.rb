@@ -106,6 +106,18 @@ module Switches
       replace(Poolkeeper::Observed::Stacks, :overdue) { |*| [nil, false] }
     end
 
+    def writable
+      replace(Poolkeeper::Writable, :statement) { |_| Poolkeeper::Writable::OTHER }
+    end
+
+    def attempts
+      replace(Poolkeeper::Awaiting, :try, of: :instance) { |*| nil }
+    end
+
+    def one_at_a_time
+      replace(Poolkeeper::Awaiting::Attempts, :attempt, of: :instance) { |&attempt| attempt.call }
+    end
+
     def forgotten_stacks
       replace(Poolkeeper::Observed::Stacks, :expire, of: :instance) { |*arguments| super(*arguments) }
       replace(Poolkeeper::Observed::Stacks, :tidy) { nil }

@@ -25,6 +25,7 @@ module Support
       "Mirror._count" => [1, "released", false], "Mirror._stats" => [],
       "Notices._next" => [0.0], "Notices._notify" => ["error.rescued", 1, 7, nil, "a spec's", false, nil],
       "Incidents._fault" => [:unreachable, 1, 7], "Incidents._healthy?" => [],
+      "Incidents._troubled" => ["writing", true], "Incidents._writes" => [1, 7, true],
       "Fault._classify" => [[[["PG::ConnectionBad"], nil, nil, "server closed the connection", true, nil]]],
       "Fault._interest" => [["PG::ConnectionBad"]],
       "Sockets._hung_up" => [-1], "Sockets._shut_down" => [-1], "Sockets._identity" => [-1],

@@ -3,6 +3,7 @@
 //! A fork leaves all of it behind. The child never drops what it inherited, for a runtime without its threads cannot
 //! be dropped and a lock may be held for ever: it leaks the old value and starts with a new one.
 
+mod awaited;
 #[cfg(target_os = "linux")]
 mod background;
 mod leases;
