@@ -6,13 +6,14 @@ require "pg"
 require_relative "../spec/support/wait"
 require_relative "../spec/support/postgres"
 %w[clock child conditions table trips relay peers native].each { |file| require_relative "support/#{file}" }
-%w[release idle checkout restart lease native_idle native_restart crowd].each { |file| require_relative "rows/#{file}" }
+%w[release idle checkout restart lease native_idle native_restart crowd leaks]
+  .each { |file| require_relative "rows/#{file}" }
 
 # Peers side by side.
 module Bench
   ROWS = { "release" => Release, "lease" => Lease, "idle" => Idle, "native_idle" => NativeIdle,
            "checkout" => Checkout, "restart" => Restart, "native_restart" => NativeRestart,
-           "crowd" => Crowd }.freeze
+           "crowd" => Crowd, "leaks" => Leaks }.freeze
 
   # @param names [Array<String>] rows; all of them where none is named
   # @return [Boolean] whether every target was met

@@ -10,14 +10,19 @@ require_relative "poolkeeper/configuration"
 require_relative "poolkeeper/owner"
 require_relative "poolkeeper/pool_options"
 require_relative "poolkeeper/connection"
+require_relative "poolkeeper/stack"
+require_relative "poolkeeper/pool_stacks"
 require_relative "poolkeeper/pool"
 require_relative "poolkeeper/pools"
 require_relative "poolkeeper/fault"
 require_relative "poolkeeper/verification"
 require_relative "poolkeeper/events"
+require_relative "poolkeeper/leaks"
 require_relative "poolkeeper/background"
 require_relative "poolkeeper/observed"
 require_relative "poolkeeper/handler"
+require_relative "poolkeeper/writable"
+require_relative "poolkeeper/awaiting"
 require_relative "poolkeeper/karafka_listener"
 
 # Keeps the database connections of long-lived worker threads: given back after each piece of work, replaced when they
@@ -132,6 +137,24 @@ module Poolkeeper
     # @return [Boolean]
     def healthy?
       Handler.call("looking at incidents", true) { Incidents._healthy? }
+    end
+
+    # Waits until no incident is open on a host that a pool of a role uses; true at once where none is. It finds out by
+    # itself: one caller at a time takes a connection from such a pool, as any job would, has it answer and gives it
+    # back; after a failure the next attempt is made 50 ms later at first, a second later at last. For `:writing` the
+    # server has to take writes too, so that a demoted primary is not up.
+    #
+    # @example In a consumer, instead of failing one batch after the other
+    #   Poolkeeper.wait_until_up(timeout: 60, role: :writing) or return pause(messages.first.offset, 30_000)
+    # @param timeout [Numeric] seconds
+    # @param role [Symbol, String, nil] `:writing`, `:reading`, or another that ActiveRecord's pools have; nil for all
+    #   pools. Pools that are replicas by their configuration are no writers; native pools are, and have no other role
+    # @return [Boolean] false at the timeout
+    # @raise [ArgumentError] for a timeout that is no number of seconds, or a role that no pool has; and nothing else
+    # @note What a driver does while it connects may not be interruptible: mysql2 goes on in the background until its
+    #   `connect_timeout`, after this has returned.
+    def wait_until_up(timeout:, role: nil)
+      Awaiting.call(timeout, role)
     end
 
     # What the pools hold and what was done to them, by pool.

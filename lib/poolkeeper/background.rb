@@ -134,7 +134,7 @@ module Poolkeeper
       def carry(event)
         case event
         when Integer then Observed::Eviction.evict(event)
-        when Array then refresh(*event)
+        when Array then event.one? ? refresh(*event) : Leaks.report(*event)
         when Hash
           own = event[:owner] == Owner.current
           # The application's code, which is interrupted as everywhere.

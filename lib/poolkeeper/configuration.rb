@@ -14,11 +14,14 @@ module Poolkeeper
   #   server asked every `interval` seconds over a connection of the monitor's own; where it says nothing for `timeout`
   #   seconds, `failures` times in a row, the leases older than `after` are ended. `timeout`, where it is not given, is
   #   the interval. `false` for none.
+  # - `leak_threshold`: seconds after which a lease is reported, once, with the stack of whoever took it; `nil` (the
+  #   default) or `false` for no such reports. For ActiveRecord's pools, and native ones that are made later and have
+  #   no threshold of their own.
   # - `logger`: an object with `info`, `warn` and `error`, or `nil` for no log lines; Karafka's logger by default, else
   #   one that writes warnings to standard error.
   class Configuration
     MODES = %i[act report].freeze
-    OPTIONS = %i[mode active_record watch socket_deadline host_monitor logger].freeze
+    OPTIONS = %i[mode active_record watch socket_deadline host_monitor leak_threshold logger].freeze
     # In seconds, but for the failures.
     HOST_MONITOR = { after: 5, interval: 1, timeout: nil, failures: 3 }.freeze
     # The kernel counts in whole seconds, and to no more.
@@ -34,6 +37,8 @@ module Poolkeeper
     attr_reader :socket_deadline
     # @return [Hash{Symbol => Numeric}, false] after, interval and timeout in seconds, and failures
     attr_reader :host_monitor
+    # @return [Float, nil]
+    attr_reader :leak_threshold
 
     def initialize
       self.mode = :act
@@ -87,6 +92,14 @@ module Poolkeeper
       settings &&= monitor(settings)
       Monitors._want(*(settings || HOST_MONITOR.merge(after: nil, timeout: 1)).values_at(*HOST_MONITOR.keys))
       @host_monitor = settings
+    end
+
+    # @param seconds [Numeric, nil, false] more than 0; nil or false for no reports, and no stacks taken
+    # @raise [ConfigurationError] for anything else
+    def leak_threshold=(seconds)
+      @leak_threshold = seconds ? PoolOptions.positive(seconds) || refuse_threshold(seconds) : nil
+      Core._leak_threshold(@leak_threshold)
+      Observed::Stacks.want(!@leak_threshold.nil?)
     end
 
     # @param logger [#warn, #info, #error, nil] nil for no log lines
@@ -159,6 +172,10 @@ module Poolkeeper
 
     def boolean(option, value)
       [true, false].include?(value) ? value : refuse(option, "true or false", value)
+    end
+
+    def refuse_threshold(seconds)
+      refuse(:leak_threshold, "seconds, more than 0; nil or false for none", seconds)
     end
 
     def refuse(option, takes, value)

@@ -29,7 +29,8 @@ module Poolkeeper
     # One event: its name, and what is known of it.
     #
     # Keys of the payload: `:pool`, `:role`, `:shard`, `:host`, `:topic`, `:partition`, `:owner` (Integer), `:seconds`
-    # (Float, an age), `:count`, `:reason`, `:mode`. What is not known is nil.
+    # (Float, an age), `:count`, `:reason`, `:mode`, `:stack` (Array of String, innermost frame first, with
+    # `connection.leaked` for a lease that is older than `leak_threshold`). What is not known is nil.
     Event = Struct.new(:id, :payload) do
       # @raise [KeyError] for a key that no event has
       def [](key)
@@ -40,8 +41,8 @@ module Poolkeeper
     # Hands an event to the poolkeeper thread. Takes no lock of Ruby's, so it may be called anywhere.
     #
     # @api private
-    def self.tell(name, pool: nil, owner: nil, seconds: nil, reason: nil)
-      Notices._notify(name, pool, owner, seconds, reason, !Poolkeeper.config.act?)
+    def self.tell(name, pool: nil, owner: nil, seconds: nil, reason: nil, stack: nil)
+      Notices._notify(name, pool, owner, seconds, reason, !Poolkeeper.config.act?, stack)
     end
 
     def initialize
@@ -100,10 +101,19 @@ module Poolkeeper
 
     def log(event)
       level, words = LINES.fetch(event.id)
+      words = Leaks::LINE if Leaks.report?(event)
       # The pool's name says its role and shard already.
       known = event.payload.compact.reject { |key, value| %i[role shard].include?(key) || value == :act }
-      details = known.map { |key, value| "#{key}=#{value.is_a?(Float) ? value.round(3) : value}" }
+      details = known.map { |key, value| "#{key}=#{brief(value)}" }
       Log.line(level, details.empty? ? words : "#{words} (#{details.join(" ")})")
+    end
+
+    def brief(value)
+      case value
+      when Float then value.round(3)
+      when Array then Stack.brief(value)
+      else value
+      end
     end
   end
 end

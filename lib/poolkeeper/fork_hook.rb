@@ -99,6 +99,8 @@ module Poolkeeper
       def start_clean(alone: false)
         Background.forked(alone: alone)
         Observed::Pools.forget(Observed::Pools.numbers)
+        Pools.forked
+        Awaiting.forked
       end
 
       def start_unannounced(alone)
@@ -111,6 +113,8 @@ module Poolkeeper
 
       def stay_alone
         Core._want_watch(false)
+        Core._leak_threshold(nil)
+        Observed::Stacks.want(false)
         # Not by way of the logger, whose lock may be held for ever by a thread that is not here.
         Poolkeeper.config.logger && $stderr.syswrite("[poolkeeper] #{ALONE}\n")
       rescue SystemCallError, IOError

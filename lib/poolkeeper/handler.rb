@@ -77,6 +77,12 @@ module Poolkeeper
         end
       end
 
+      # @return [Hash{Integer => Object}] those of the pools with these numbers that are there, native or ActiveRecord's
+      def numbered(numbers)
+        observed = Observed.observing? ? all_pools.to_h { |pool| [Observed::Pools.number(pool), pool] } : {}
+        numbers.to_h { |number| [number, Pools.numbered(number) || observed[number]] }.compact
+      end
+
       # What is held from now on belongs to the present piece of work, and what was held before does not.
       def begin_work
         call("noting the begin of work", nil) { Mirror._begin(Owner.current) }

@@ -44,6 +44,7 @@ module Poolkeeper
         Reaper.follow(::ActiveRecord::ConnectionAdapters::ConnectionPool)
         adapter.prepend(Farewell)
         learn_leases(adapter)
+        Stacks.follow
         ForkHook.follow
         Background.ensure_running
         # Where this fails, as in a handler of signals that may take no lock, the next call begins again.
@@ -82,5 +83,6 @@ require_relative "observed/proof"
 require_relative "observed/reaper"
 require_relative "observed/refusal"
 require_relative "observed/release"
+require_relative "observed/stacks"
 require_relative "observed/transactions"
 require_relative "observed/walk"

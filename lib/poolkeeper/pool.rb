@@ -44,7 +44,7 @@ module Poolkeeper
         ForkHook.expect
         Background.ensure_running
         number = Pools.number
-        _open(number, url, checked).tap { |pool| pool.send(:prepare, number, checked) }
+        _open(number, url, checked).tap { |pool| pool.send(:prepare, number, url[/\A\w+/], checked) }
       end
     end
 
@@ -169,6 +169,11 @@ module Poolkeeper
     attr_reader :number
 
     # @api private
+    def stacks?
+      false
+    end
+
+    # @api private
     def resize(size)
       # Slots beyond the size may still be leased.
       # Before the pool knows of more slots than there are connections.
@@ -184,13 +189,15 @@ module Poolkeeper
       _connections(@connections)
     end
 
-    def prepare(number, options)
+    def prepare(number, scheme, options)
       @number = number
+      @scheme = scheme
       @name = options[:name]
       @checkout_timeout = options[:checkout_timeout]
       @sized = options[:sized]
       @closed = false
       @reclaimed_at = -RECENTLY
+      extend(PoolStacks) if options[:leak_threshold]
       self.connections = Array.new(options[:size]) { |slot| Connection.new(self, slot) }
       Pools.add(self)
     end
@@ -200,6 +207,18 @@ module Poolkeeper
       verify!(timeout: [deadline - now, 0.001].max)
     rescue TimeoutError, PoolClosedError => e
       raise ConnectionError, e.message
+    end
+
+    # Has a connection answer, and its server say that it takes writes.
+    def answer(writes, deadline)
+      with(timeout: [deadline - now, 0.001].max) do |db|
+        next db.ping unless writes
+
+        taken = db.query(Writable.statement(@scheme)).first[:refuses].to_i.zero?
+        Incidents._writes(number, Owner.native, taken)
+        raise ReadOnlyError, "pool #{name}: the server refuses writes" unless taken
+      end
+      true
     end
 
     def lease_slowly(timeout)

@@ -14,7 +14,7 @@ module Poolkeeper
   # | `max_lifetime` | 1800 | one that is older is replaced, up to 2.5 % earlier by chance; may be off |
   # | `keepalive` | off | idle ones are pinged this often |
   # | `statement_timeout` | off | how long one statement may take |
-  # | `leak_threshold` | off | a lease that is older is reported |
+  # | `leak_threshold` | that of {Configuration}: off | a lease that is older is reported; false for none |
   # | `application_name` | "poolkeeper" | what the server shows |
   module PoolOptions
     TIMES = { checkout_timeout: 5, connect_timeout: 5, check_idle_after: 30 }.freeze
@@ -31,11 +31,17 @@ module Poolkeeper
       # @raise [ConfigurationError]
       def check(name, given)
         known!(name, given.keys - DEFAULTS.keys)
-        options = { name: name, **DEFAULTS, **given, sized: !given[:size].nil? }
+        options = { name: name, **defaults, **given, sized: !given[:size].nil? }
         options[:size] = given[:size].nil? ? default_size : count(name, :size, given[:size], 1)
         options[:min] = count(name, :min, options[:min], 0)
         refuse(name, :min, "no more than size, #{options[:size]}", options[:min]) if options[:min] > options[:size]
         options.merge(times(name, options), application_name: options[:application_name]&.to_s)
+      end
+
+      # @return [Float, nil] the seconds, where they can be a time
+      def positive(value)
+        number = value.is_a?(Numeric) && value.real? ? value.to_f : 0.0
+        number if number.finite? && number.positive?
       end
 
       # @return [Integer]
@@ -47,6 +53,10 @@ module Poolkeeper
       end
 
       private
+
+      def defaults
+        { **DEFAULTS, leak_threshold: Poolkeeper.config.leak_threshold }
+      end
 
       def times(name, options)
         needed = TIMES.keys.to_h { |time| [time, seconds(name, time, options[time])] }
@@ -68,10 +78,7 @@ module Poolkeeper
       end
 
       def seconds(name, option, value)
-        number = value.is_a?(Numeric) && value.real? ? value.to_f : 0.0
-        return number if number.finite? && number.positive?
-
-        refuse(name, option, "seconds, more than 0", value)
+        positive(value) || refuse(name, option, "seconds, more than 0", value)
       end
 
       def refuse(name, option, takes, value)

@@ -12,6 +12,8 @@ module Poolkeeper
     @named = {}
     # Replaced, never changed in place: somebody may be walking through it.
     @all = [].freeze
+    # Those that keep the stacks of their borrowers.
+    @stacks = [].freeze
     @mutex = Mutex.new
 
     class << self
@@ -21,12 +23,12 @@ module Poolkeeper
       end
 
       def add(pool)
-        @mutex.synchronize { @all = [*@all, pool].freeze }
+        @mutex.synchronize { self.all = [*@all, pool] }
       end
 
       # It is closed for good.
       def remove(pool)
-        @mutex.synchronize { @all = @all.reject { |other| other.equal?(pool) }.freeze }
+        @mutex.synchronize { self.all = @all.reject { |other| other.equal?(pool) } }
         Mirror._forget_pool(pool.number)
       end
 
@@ -78,7 +80,14 @@ module Poolkeeper
 
       # @return [Integer] connections given back for the present owner; those that a running block has stay with it
       def release
-        @all.empty? ? 0 : Pool._release_all(Owner.native)
+        return 0 if @all.empty?
+
+        @stacks.empty? ? Pool._release_all(Owner.native) : release_with_stacks(Owner.native)
+      end
+
+      # A forked child holds nothing that its parent had.
+      def forked
+        @stacks.each(&:forget_stacks)
       end
 
       # @return [String] a name that no other pool has
@@ -98,6 +107,18 @@ module Poolkeeper
       end
 
       private
+
+      def all=(pools)
+        @all = pools.freeze
+        @stacks = pools.select(&:stacks?).freeze
+      end
+
+      # In one piece, or the owner's next lease would be told with the stack of this one.
+      def release_with_stacks(owner)
+        Thread.handle_interrupt(Object => :never) do
+          Pool._release_all(owner).tap { @stacks.each { |pool| pool.forget_stack(owner) } }
+        end
+      end
 
       def now
         ::Process.clock_gettime(::Process::CLOCK_MONOTONIC)

@@ -13,11 +13,14 @@ RSpec.describe "The garbage collector", :scripts do
       "Core._forked" => [[]],
       "Core._look" => [[]],
       "Core._want_watch" => [[false], [true]],
+      "Core._leak_threshold" => [[60.0], [-1.0], [Float::NAN], [1e300], ["1"], [nil]],
       "Core._sizes" => [[]],
       "Fault._classify" => [[[link] * 3], [[]], [nil], [[[broken, broken[0], nil, broken[1], nil, 1]]], [[nil, 1, :x]]],
       "Fault._interest" => [[link[0]], [[nil, 1]], [broken]],
       "Incidents._fault" => [[:dead, 1, 7], [:demoted, nil, 7], [:unreachable, 1, 8], [:nonsense, 1, 7], ["dead", 1, 7]],
       "Incidents._healthy?" => [[]],
+      "Incidents._troubled" => [["writing".dup, true], [nil, false], [broken[1], nil]],
+      "Incidents._writes" => [[1, 7, true], [1, 7, false], [9, 9, nil]],
       "Mirror._pool" => [[1, "primary".dup, "writing", "default", "localhost", false], [2, nil, "", "", "", true]],
       "Mirror._enlist" => [[1], [2], [-1]],
       "Mirror._checkout" => [[1, 7, 7], [2, 7, 8], [99, 1, 1], [nil, 7, 7]],
@@ -49,7 +52,8 @@ RSpec.describe "The garbage collector", :scripts do
       "Monitors._report" => [[true], [false]],
       "Monitors._credentials" => [[1, "postgres://a:\#{"x" * 99}@b/c".dup], [99, "nonsense"], [1, broken[1]], [1, nil]],
       "Monitors._refresh" => [[1, SOCKET], [1, -1], [99, 0], [1, 1 << 40]],
-      "Notices._notify" => [["connection.leaked".dup, 1, 7, 0.5, "a reason".dup, true], ["x", nil, nil, nil, broken[1], nil]],
+      "Notices._notify" => [["connection.leaked".dup, 1, 7, 0.5, "a reason".dup, true, ["a.rb:1".dup, "b"]],
+                            ["x", nil, nil, nil, broken[1], nil, nil], ["x", nil, nil, nil, nil, true, [broken[1], 1]]],
       "Notices._next" => [[0.0], [0.001], [-1.0], [Float::NAN]],
       "Sockets._hung_up" => [[SOCKET], [-1]],
       "Sockets._identity" => [[SOCKET], [-1], [nil]],
@@ -127,7 +131,7 @@ RSpec.describe "The garbage collector", :scripts do
       require "poolkeeper"
       Poolkeeper::Mirror._pool(1, "primary", "writing", "default", "localhost", false)
       100.times { Poolkeeper::Mirror._checkout(Poolkeeper::Mirror._enlist(1), 7, 7) }
-      Poolkeeper::Notices._notify("connection.leaked", 1, 7, 0.5, "reason", true)
+      Poolkeeper::Notices._notify("connection.leaked", 1, 7, 0.5, "reason", true, ["a"])
       held = [Poolkeeper::Mirror._stats, Poolkeeper::Notices._next(0.0), Poolkeeper::Mirror._held(7)]
       types = ObjectSpace.count_tdata_objects.keys.map { |type| type.is_a?(Class) ? type.name.to_s : type.to_s }
       say(ours: types.grep(/poolkeeper|magnus|rust/i), plain: held.map { |value| value.class.name })

@@ -94,14 +94,43 @@ module Switches
     end
 
     # What Rust does for native pools, in the library with switches.
-    %w[rollback look mark cancel stranger order parting eviction down deadline sever answers].each do |mechanism|
-      define_method(:"native_#{mechanism}") { Poolkeeper::Trip._off(mechanism) }
+    %w[rollback look mark cancel stranger order parting eviction down deadline sever answers overdue].each do |name|
+      define_method(:"native_#{name}") { Poolkeeper::Trip._off(name) }
     end
 
     # Asks about every lease.
     def patience
       original = Poolkeeper::Monitors.method(:_want)
       replace(Poolkeeper::Monitors, :_want) { |_after, *others| original.call(0.000001, *others) }
+    end
+
+    def leak_reports
+      replace(Poolkeeper::Leaks, :report) { |*| nil }
+    end
+
+    def lease_check
+      replace(Poolkeeper::Observed::Stacks, :overdue) { |*| [nil, false] }
+    end
+
+    def writable
+      replace(Poolkeeper::Writable, :statement) { |_| Poolkeeper::Writable::OTHER }
+    end
+
+    def attempts
+      replace(Poolkeeper::Awaiting, :try, of: :instance) { |*| nil }
+    end
+
+    def one_at_a_time
+      replace(Poolkeeper::Awaiting::Attempts, :attempt, of: :instance) { |&attempt| attempt.call }
+    end
+
+    def forgotten_stacks
+      replace(Poolkeeper::Observed::Stacks, :expire, of: :instance) { |*arguments| super(*arguments) }
+      replace(Poolkeeper::Observed::Stacks, :tidy) { nil }
+    end
+
+    def native_forgotten_stacks
+      replace(Poolkeeper::PoolStacks, :without_stack, of: :instance) { |_owner, &ends| ends.call }
     end
 
     def native_release

@@ -9,6 +9,7 @@ module Support
       Poolkeeper.configure do |config|
         config.mode = :act
         config.watch = true
+        config.leak_threshold = nil
         config.logger = ::Logger.new(text)
       end
       text

@@ -30,6 +30,9 @@ module Support
       "ext/core/src/socket/mod.rs#hung_up" => "polls with a timeout of 0",
       "ext/core/src/watch/mod.rs#hang_ups" => "waits with a timeout of 0",
       "ext/core/src/process/background.rs#follow" => "sleeps on the core's own thread, which Ruby does not know",
+      "ext/core/src/process/overdue.rs#wait_for_overdue" => "the same",
+      "lib/poolkeeper/awaiting.rb#attempts" => "the lock is held for a look into a table",
+      "lib/poolkeeper/awaiting.rb#finish" => "for its own attempt, which was killed: at most FAREWELL",
       "ext/core/src/process/native/open.rs#begin_probing" => "the same",
       "ext/core/src/process/native/running.rs#end" => "the same",
       "ext/core/src/process/native/running.rs#late" => "the same",
@@ -64,6 +67,10 @@ module Support
         ["native/interrupts_spec.rb", "ends a statement, on the server too"],
       "ext/poolkeeper/src/pool/statements.rs#wait_until_free" =>
         ["native/interrupts_spec.rb", "ends a wait for the statement before it"],
+      "lib/poolkeeper/awaiting.rb#call" =>
+        ["integration/wait_until_up_spec.rb", "is ended by an interrupt while another caller tries"],
+      "lib/poolkeeper/awaiting.rb#try_native" =>
+        ["native/wait_until_up_spec.rb", "is ended by an interrupt while its attempt waits"],
       "lib/poolkeeper/pool.rb#close" => ["native/interrupts_spec.rb", "ends the wait of a close"],
       "lib/poolkeeper/pools.rb#await_closed_files" =>
         ["native/interrupts_spec.rb", "ends the wait for files that are being closed before a fork"]

@@ -8,14 +8,15 @@ RSpec.describe Poolkeeper::Configuration do
   # Changed for the whole process, so it is set back.
   after do
     Poolkeeper::Core._want_watch(true)
-    described_class.new
+    described_class.new.leak_threshold = nil
   end
 
   let(:logger) { Logger.new(StringIO.new) }
 
   good = { mode: %i[act report], active_record: [true], watch: [true, false],
            socket_deadline: [1, 2.5, 7200, false],
-           host_monitor: [false, { after: 0.5, interval: 0.2, timeout: 0.1, failures: 1 }] }
+           host_monitor: [false, { after: 0.5, interval: 0.2, timeout: 0.1, failures: 1 }],
+           leak_threshold: [60.0, 0.001, 1e300, nil] }
   wrong = {
     mode: [nil, "act", :off, true, 1],
     active_record: [nil, "true", 1, :yes],
@@ -23,16 +24,18 @@ RSpec.describe Poolkeeper::Configuration do
     socket_deadline: [nil, true, 0, 0.5, -1, 7201, "10", Float::NAN, Float::INFINITY, Complex(1, 1)],
     host_monitor: [nil, true, 5, { afer: 1 }, { after: 0 }, { after: nil }, { interval: "1" }, { timeout: 1.1 },
                    { failures: 0 }, { failures: 1.5 }, { after: Float::NAN }, { interval: 86_401 }],
+    leak_threshold: [0, -1, Float::NAN, Float::INFINITY, "60", true, :off, Complex(1, 1)],
     logger: [1, "log/poolkeeper.log", $stderr, Object.new, false]
   }
   takes = { mode: /:act or :report/, active_record: /true or false/, watch: /true or false/,
             socket_deadline: /seconds from 1 to 7200, or false/,
             host_monitor: /a Hash with|and no others|seconds from|an Integer from|no longer than the interval/,
-            logger: /responds to info, warn and error, or nil/ }
+            leak_threshold: /seconds, more than 0/, logger: /responds to info, warn and error, or nil/ }
 
   it "begins with what the documentation says" do
     expect(config).to have_attributes(mode: :act, active_record: true, watch: true, act?: true, socket_deadline: 10,
-                                      host_monitor: { after: 5, interval: 1, timeout: 1, failures: 3 })
+                                      host_monitor: { after: 5, interval: 1, timeout: 1, failures: 3 },
+                                      leak_threshold: nil)
   end
 
   good.each do |option, values|
@@ -61,6 +64,13 @@ RSpec.describe Poolkeeper::Configuration do
                           /\A#{option}(?:\[.*\])? takes .*#{takes[option]}.*, and was given/)
         expect(config.public_send(option)).to equal(before)
       end
+    end
+  end
+
+  it "takes leak_threshold = false for none, and whole seconds" do
+    [[30, 30.0], [false, nil]].each do |given, kept|
+      config.leak_threshold = given
+      expect(config.leak_threshold).to eq(kept)
     end
   end
 

@@ -10,7 +10,7 @@ RSpec.describe Poolkeeper::Events do
   # A notice as the poolkeeper thread gets it.
   def notice(name = "connection.leaked", **more)
     { name: name, pool: nil, host: nil, owner: 7, topic: "orders", partition: 3, seconds: 0.25, count: nil,
-      reason: nil, **more }
+      reason: nil, stack: nil, **more }
   end
 
   describe "subscribe" do
@@ -106,7 +106,7 @@ RSpec.describe Poolkeeper::Events do
 
       expect(event.id).to eq("connection.leaked")
       expect(event.payload.keys)
-        .to match_array(%i[pool role shard host topic partition owner seconds count reason mode])
+        .to match_array(%i[pool role shard host topic partition owner seconds count reason mode stack])
       expect(event.payload).to include(pool: nil, topic: "orders", partition: 3, owner: 7, seconds: 0.25, mode: :act)
       expect(event[:topic]).to eq("orders")
     end
@@ -126,7 +126,15 @@ RSpec.describe Poolkeeper::Events do
       expect(lines).to all(include("[poolkeeper]").and(include("topic=orders partition=3")))
       expect(lines.join).not_to include("reason=")
       expect(lines.grep(/incident opened/)).to all(match(/ERROR/))
-      expect(lines.grep(/left open/)).to all(match(/WARN/))
+      expect(lines.grep(/left open/)).to contain_exactly(match(/WARN/))
+    end
+
+    it "is one line of the log with a stack too: the first frames, of the application where there are any" do
+      frames = ["/gems/active_record/a.rb:1:in `a'", "/app/b.rb:2:in `b'", "/app/c.rb:3", "/app/d.rb:4", "/app/e.rb:5"]
+      events.carry(notice(stack: frames))
+      events.carry(notice(stack: frames.first(1)))
+      expect(log_text.lines.map { |line| line[/stack=(.*)\)/, 1] })
+        .to eq(["/app/b.rb:2:in `b' < /app/c.rb:3 < /app/d.rb:4", "/gems/active_record/a.rb:1:in `a'"])
     end
   end
 

@@ -21,6 +21,21 @@ pub enum Event {
     Refresh(u64),
     /// Subscribers and the log are to be told.
     Notice(Box<Notice>),
+    /// A lease is to be reported, if it is still out: Ruby knows, and has its borrower's stack.
+    Overdue(Overdue),
+}
+
+/// A lease that is out for longer than it is to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Overdue {
+    /// Its pool.
+    pub pool: u64,
+    /// Its connection, where the pool is an observed one.
+    pub connection: Option<u64>,
+    /// Who has it.
+    pub owner: OwnerId,
+    /// For how long, in seconds.
+    pub seconds: f64,
 }
 
 /// One event as subscribers see it.
@@ -44,6 +59,8 @@ pub struct Notice {
     pub reason: Option<String>,
     /// Whether nothing was done about it, because only reports are wanted.
     pub reported: bool,
+    /// Where the connection was taken, innermost first.
+    pub stack: Option<Vec<String>>,
 }
 
 type Waker = Arc<dyn Fn() + Send + Sync>;
@@ -62,6 +79,7 @@ struct Waiting {
     evictions: VecDeque<u64>,
     refreshes: VecDeque<u64>,
     notices: VecDeque<Box<Notice>>,
+    overdue: VecDeque<Overdue>,
     dropped: u64,
 }
 
@@ -71,6 +89,7 @@ impl Waiting {
             Event::Evict(connection) => bounded(&mut self.evictions, connection),
             Event::Refresh(connection) => bounded(&mut self.refreshes, connection),
             Event::Notice(notice) => bounded(&mut self.notices, notice),
+            Event::Overdue(lease) => bounded(&mut self.overdue, lease),
         };
     }
 }
@@ -97,14 +116,14 @@ impl Queue {
         }
     }
 
-    /// Takes the oldest event: evictions first.
+    /// Takes the oldest event: evictions first, and leases to be reported last, so that no more than one report with a
+    /// stack waits for its subscribers.
     pub fn pop(&self) -> Option<Event> {
         let mut waiting = self.waiting();
         let eviction = waiting.evictions.pop_front().map(Event::Evict);
-        let refresh = |waiting: &mut Waiting| waiting.refreshes.pop_front().map(Event::Refresh);
-        eviction
-            .or_else(|| refresh(&mut waiting))
-            .or_else(|| waiting.notices.pop_front().map(Event::Notice))
+        let event = eviction.or_else(|| waiting.refreshes.pop_front().map(Event::Refresh));
+        let event = event.or_else(|| waiting.notices.pop_front().map(Event::Notice));
+        event.or_else(|| waiting.overdue.pop_front().map(Event::Overdue))
     }
 
     /// How many events were dropped because nobody drained the queue.

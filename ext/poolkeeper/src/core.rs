@@ -1,5 +1,7 @@
 //! `Poolkeeper::Core`: what belongs to this process.
 
+use std::time::Duration;
+
 use magnus::{function, Error, Object, RModule, Ruby};
 use poolkeeper_core::process;
 use poolkeeper_gvl::fork;
@@ -32,6 +34,15 @@ fn want_watch(ruby: &Ruby, wanted: bool) -> Result<(), Error> {
     })
 }
 
+/// Has leases of observed pools reported that are older than so many seconds; none where it is nil.
+fn leak_threshold(ruby: &Ruby, seconds: Option<f64>) -> Result<(), Error> {
+    guarded(ruby, || {
+        let threshold = seconds.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+        process::current().want_leak_reports(threshold);
+        Ok(())
+    })
+}
+
 /// Connections and owners remembered, events dropped, sockets not watched.
 fn sizes(ruby: &Ruby) -> Result<(usize, usize, u64, u64), Error> {
     guarded(ruby, || {
@@ -46,6 +57,7 @@ pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
     core.define_singleton_method("_forked", function!(forked, 0))?;
     core.define_singleton_method("_look", function!(look, 0))?;
     core.define_singleton_method("_want_watch", function!(want_watch, 1))?;
+    core.define_singleton_method("_leak_threshold", function!(leak_threshold, 1))?;
     core.define_singleton_method("_sizes", function!(sizes, 0))?;
     Ok(())
 }

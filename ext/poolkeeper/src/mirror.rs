@@ -134,9 +134,7 @@ fn begin(ruby: &Ruby, owner: u64) -> Result<(), Error> {
 
 /// Takes over a lease from before observing began; whether the mirror had not known it.
 fn seed(ruby: &Ruby, connection: u64, owner: u64) -> Result<bool, Error> {
-    guarded(ruby, || {
-        Ok(process::current().mirror(|mirror| mirror.seed(connection, Lease::seeded(owner))))
-    })
+    guarded(ruby, || Ok(process::current().seed(connection, Lease::seeded(owner))))
 }
 
 /// Takes over a lease that a walk has found; whether the mirror had missed it.
@@ -144,9 +142,7 @@ fn seed(ruby: &Ruby, connection: u64, owner: u64) -> Result<bool, Error> {
 /// An interrupt has cut the checkout off before it was told. Nobody has its connection, so it is of the present piece
 /// of work, and goes back with it.
 fn missed(ruby: &Ruby, connection: u64, owner: u64) -> Result<bool, Error> {
-    guarded(ruby, || {
-        Ok(process::current().mirror(|mirror| mirror.seed(connection, Lease::new(owner, 0))))
-    })
+    guarded(ruby, || Ok(process::current().seed(connection, Lease::new(owner, 0))))
 }
 
 fn lease_ended(ruby: &Ruby, connection: u64) -> Result<(), Error> {

@@ -37,8 +37,9 @@ fn signal(ruby: &Ruby, process: &'static Process) -> Result<Arc<Signal>, Error> 
     Ok(signal)
 }
 
-/// Waits for the next event, at most so many seconds: nil, the number of a connection to evict, one in an Array
-/// whose socket is to be looked at, or a Hash.
+/// Waits for the next event, at most so many seconds: nil, the number of a connection to evict, one in an Array whose
+/// socket is to be looked at, a Hash; or for a lease that is older than it is to be an Array of its pool, its connection
+/// (nil where the pool is native), owner and seconds.
 fn next(ruby: &Ruby, seconds: f64) -> Result<Value, Error> {
     guarded(ruby, || {
         let process = process::current();
@@ -50,6 +51,9 @@ fn next(ruby: &Ruby, seconds: f64) -> Result<Value, Error> {
             Some(Event::Evict(connection)) => Ok(connection.into_value_with(ruby)),
             Some(Event::Refresh(connection)) => Ok(ruby.ary_from_vec(vec![connection]).into_value_with(ruby)),
             Some(Event::Notice(notice)) => hash(ruby, &notice),
+            Some(Event::Overdue(lease)) => {
+                Ok((lease.pool, lease.connection, lease.owner, lease.seconds).into_value_with(ruby))
+            }
         }
     })
 }
@@ -67,10 +71,12 @@ fn hash(ruby: &Ruby, notice: &Notice) -> Result<Value, Error> {
     hash.aset(ruby.to_symbol("count"), notice.count)?;
     hash.aset(ruby.to_symbol("reason"), notice.reason.as_deref())?;
     hash.aset(ruby.to_symbol("reported"), notice.reported)?;
+    hash.aset(ruby.to_symbol("stack"), notice.stack.clone())?;
     Ok(hash.into_value_with(ruby))
 }
 
 /// Adds an event that Ruby noticed.
+#[allow(clippy::too_many_arguments)]
 fn notify(
     ruby: &Ruby,
     name: String,
@@ -79,6 +85,7 @@ fn notify(
     seconds: Option<f64>,
     reason: Option<String>,
     reported: bool,
+    stack: Option<Vec<String>>,
 ) -> Result<(), Error> {
     guarded(ruby, || {
         let process = process::current();
@@ -91,6 +98,7 @@ fn notify(
             count: None,
             reason,
             reported,
+            stack,
             host: host.map(|host| host.to_string()),
             job: None,
         });
@@ -101,6 +109,6 @@ fn notify(
 pub fn init(_ruby: &Ruby, module: RModule) -> Result<(), Error> {
     let notices = module.define_module("Notices")?;
     notices.define_singleton_method("_next", function!(next, 1))?;
-    notices.define_singleton_method("_notify", function!(notify, 6))?;
+    notices.define_singleton_method("_notify", function!(notify, 7))?;
     Ok(())
 }

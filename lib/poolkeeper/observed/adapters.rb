@@ -51,6 +51,19 @@ module Poolkeeper
           everyone.each { |adapter| adapter.discard! if Driver.lazy? && !Driver.in_process?(adapter) }
         end
 
+        # @return [Array] those we have met that are still there
+        def all
+          @by_number.values
+        end
+
+        # Whether an adapter is (still) of its pool. No lock is taken.
+        def pooled?(adapter)
+          pool = adapter.pool
+          return false if !pool.respond_to?(:discarded?) || pool.discarded?
+
+          pool.instance_variable_get(:@connections).to_a.any? { |other| other.equal?(adapter) }
+        end
+
         # @return [Object, nil] the adapter with a number, unless it is gone
         def [](number)
           @by_number[number]

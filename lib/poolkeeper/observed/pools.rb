@@ -52,6 +52,20 @@ module Poolkeeper
           @registered.keys
         end
 
+        # @return [Array<String>] the roles of the pools that are registered now
+        def roles
+          @registered.values.map(&:role).uniq
+        end
+
+        # @return [String, nil] what the application calls the role of its writers
+        def writing_role
+          return unless defined?(::ActiveRecord::Base)
+
+          # 7.0 answers both, and complains about the second.
+          owner = [::ActiveRecord, ::ActiveRecord::Base].find { |one| one.respond_to?(:writing_role) }
+          owner&.writing_role&.to_s
+        end
+
         # Forgets the pools with these numbers.
         def forget(numbers)
           numbers.each do |number|

@@ -14,8 +14,10 @@ module Poolkeeper
       private_constant :LONGEST, :FAREWELL, :ALONE
 
       # @param pool [ActiveRecord::ConnectionAdapters::ConnectionPool]
-      def initialize(pool)
+      # @param writes [Boolean] whether its server has to take writes
+      def initialize(pool, writes: false)
         @pool = pool
+        @writes = writes
         @adapter = nil
         # From when on the attempt gives its connection back: it may be another's at any time.
         @returning = false
@@ -66,12 +68,21 @@ module Poolkeeper
       def answer
         # Between the checkout and the assignment nothing may come, or nobody would give the connection back.
         Thread.handle_interrupt(Object => :on_blocking) { @adapter = @pool.checkout }
-        @adapter.select_value("SELECT 1")
+        said = @adapter.select_value(@writes ? Writable.statement(@adapter.adapter_name) : "SELECT 1")
+        note(said.to_i.zero?) if @writes
         true
       ensure
         # An interrupt in the checkout may leave us a connection that it has not given us.
         @adapter ||= leased_to(Owner.context)
         give_back if @adapter
+      end
+
+      # @param taken [Boolean] whether the server takes writes
+      def note(taken)
+        # Its socket is made known first: a new one would take the mark with it.
+        Mirror._settle(Adapters.enlist(@adapter), Driver.descriptor(@adapter))
+        Incidents._writes(Pools.register(@pool), Owner.current, taken)
+        raise ReadOnlyError, "the server refuses writes" unless taken
       end
 
       def give_back

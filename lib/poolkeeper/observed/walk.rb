@@ -45,6 +45,7 @@ module Poolkeeper
           Mirror._retain(newest, connections)
           # A pool that came while we walked is not among those we have met.
           Pools.forget(known - pools.map { |pool| Pools.number(pool) })
+          Stacks.tidy
         end
 
         private

@@ -18,6 +18,8 @@ module Support
       WRITE_IN_DISGUISE = "SELECT NEXTVAL(disguise)"
       # What the server's log says of a statement, and of a client that says goodbye.
       STATEMENT = /\t *\d+ (?:Query|Quit|Prepare|Execute)\t?/
+      # What it says of a log-in, whether that is let in or not.
+      LOGIN = /\t *\d+ Connect\t/
       # What a connection says of itself that its server ends.
       ENDED = /Lost connection|Server has gone away|not connected/
 

@@ -17,6 +17,8 @@ module Support
       WRITE_IN_DISGUISE = "SELECT nextval('items_id_seq')"
       # What the server's log says of a statement, and of a client that went without a goodbye.
       STATEMENT = /statement:|parse|could not receive/
+      # What it says of a log-in, whether that is let in or not.
+      LOGIN = /connection received/
       # What a connection says of itself that its server ends.
       ENDED = /terminating connection|server closed the connection/
 

@@ -42,6 +42,7 @@ struct Host {
     epoch: u64,
     raised_at: Option<Instant>,
     incident: Option<Incident>,
+    refused_write_at: Option<Instant>,
     hang_ups: Vec<Instant>,
 }
 
@@ -89,6 +90,24 @@ impl Hosts {
         self.by_name()
             .get(name)
             .map_or((0, None), |host| (host.epoch, host.raised_at))
+    }
+
+    /// Notes that a host has refused a write.
+    pub fn refused_write(&self, name: &Arc<str>, now: Instant) {
+        self.by_name().entry(name.clone()).or_default().refused_write_at = Some(now);
+    }
+
+    /// Notes that a host takes writes.
+    pub fn takes_writes(&self, name: &str) {
+        if let Some(host) = self.by_name().get_mut(name) {
+            host.refused_write_at = None;
+        }
+    }
+
+    /// Whether a host has refused a write of late, and nobody has found since that it takes them.
+    pub fn refuses_writes(&self, name: &str, now: Instant) -> bool {
+        let refused_at = self.by_name().get(name).and_then(|host| host.refused_write_at);
+        refused_at.is_some_and(|refused| now.duration_since(refused) < MEMORY)
     }
 
     /// Takes a connection that came back alive as evidence that its host works. Returns the incident this closes.
@@ -204,6 +223,17 @@ mod tests {
         assert!(hosts.failing(&host(), start + Duration::from_secs(29)));
         assert!(!hosts.failing(&host(), start + Duration::from_secs(31)));
         assert!(hosts.in_incident(&host()));
+    }
+
+    #[test]
+    fn a_refused_write_is_remembered_for_a_while_or_until_one_is_taken() {
+        let (hosts, start) = (Hosts::default(), Instant::now());
+        assert!(!hosts.refuses_writes(&host(), start));
+        hosts.refused_write(&host(), start);
+        assert!(hosts.refuses_writes(&host(), start + Duration::from_secs(29)));
+        assert!(!hosts.refuses_writes(&host(), start + Duration::from_secs(31)));
+        hosts.takes_writes(&host());
+        assert!(!hosts.refuses_writes(&host(), start));
     }
 
     #[test]

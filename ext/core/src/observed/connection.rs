@@ -64,6 +64,8 @@ pub struct Lease {
     pub kept: bool,
     /// Whether its owner's side was asked for the socket that it has now.
     pub asked: bool,
+    /// Whether it was reported for its age.
+    pub reported: bool,
 }
 
 impl Lease {
@@ -76,6 +78,7 @@ impl Lease {
             seeded: false,
             kept: false,
             asked: false,
+            reported: false,
         }
     }
 

@@ -6,6 +6,7 @@
 mod answer;
 mod connection;
 mod long;
+mod overdue;
 mod pool;
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,15 @@ impl Process {
         self.collect();
         let look = self.mirror(|mirror| mirror.checkout(connection, Lease::new(owner, fiber)));
         self.lease_begins();
+        self.expect_overdue();
         look
+    }
+
+    /// A lease that nobody announced. Returns whether the mirror had missed it.
+    pub fn seed(&'static self, connection: u64, lease: Lease) -> bool {
+        let missed = self.mirror(|mirror| mirror.seed(connection, lease));
+        self.expect_overdue();
+        missed
     }
 
     /// A lease ends; `descriptor` is that of the connection's socket, or negative where it has none.

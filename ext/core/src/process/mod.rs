@@ -3,11 +3,13 @@
 //! A fork leaves all of it behind. The child never drops what it inherited, for a runtime without its threads cannot
 //! be dropped and a lock may be held for ever: it leaks the old value and starts with a new one.
 
+mod awaited;
 #[cfg(target_os = "linux")]
 mod background;
 mod leases;
 mod monitor;
 mod native;
+mod overdue;
 mod repair;
 mod taken;
 #[cfg(test)]
@@ -35,6 +37,8 @@ use monitor::Monitors;
 
 pub use native::{Found, NativePool, Statement, Waker, Work};
 pub use repair::Repair;
+
+use overdue::Threshold;
 use taken::Taken;
 
 /// Everything of this process.
@@ -53,6 +57,7 @@ pub struct Process {
     natives: Mutex<FxHashMap<u64, Weak<NativePool>>>,
     unwatched: AtomicU64,
     monitors: Monitors,
+    threshold: Threshold,
     successor: OnceRef<'static, Process>,
 }
 
@@ -103,6 +108,7 @@ impl Process {
             natives: Mutex::default(),
             unwatched: AtomicU64::new(0),
             monitors: Monitors::like(inherited.map(|process| &process.monitors)),
+            threshold: inherited.map_or_else(Threshold::default, |process| process.threshold.inherited()),
             successor: OnceRef::new(),
         }))
     }

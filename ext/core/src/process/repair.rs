@@ -101,6 +101,7 @@ impl Process {
     /// A host refuses writes: every connection to it is condemned. Returns how many that were.
     pub(super) fn demoted(&self, host: &Arc<str>, pool: u64, owner: Option<OwnerId>, now: Instant) -> usize {
         let epoch = self.hosts.raise_epoch(host, now);
+        self.hosts.refused_write(host, now);
         let (condemned, idle) = self.mirror(|mirror| {
             let condemned = mirror.condemn_host(host);
             let idle: Vec<u64> = condemned
@@ -153,13 +154,13 @@ fn pools_of(mirror: &Mirror, owner: OwnerId) -> Vec<u64> {
 }
 
 /// The connection of a pool that an owner took last and still has: the one its error is about.
-fn failing(mirror: &Mirror, pool: u64, owner: OwnerId) -> Option<u64> {
+pub(super) fn failing(mirror: &Mirror, pool: u64, owner: OwnerId) -> Option<u64> {
     let held = mirror.leases(owner).into_iter();
     held.rev().find(|connection| mirror.pool_of(*connection) == Some(pool))
 }
 
 /// The server that refused: that of the connection the owner holds, else the pool's newest.
-fn failing_host(mirror: &Mirror, pool: u64, owner: OwnerId) -> Option<Arc<str>> {
+pub(super) fn failing_host(mirror: &Mirror, pool: u64, owner: OwnerId) -> Option<Arc<str>> {
     failing(mirror, pool, owner)
         .and_then(|connection| mirror.host_of(connection))
         .or_else(|| mirror.host_of_pool(pool))

@@ -1,5 +1,7 @@
 //! Leases, real sockets and the watch together; each test has a process value of its own.
 
+mod overdue;
+
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};

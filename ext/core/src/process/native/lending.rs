@@ -163,6 +163,16 @@ impl NativePool {
         ended.count()
     }
 
+    /// The server that an owner's connection leads to; with `condemn` that is dropped when it comes back.
+    pub(in crate::process) fn host_of(&self, owner: OwnerId, condemn: bool) -> Option<Arc<str>> {
+        let inner = lock(&self.inner);
+        let kept = inner.state.lease(owner)?.1.connection()?;
+        if condemn {
+            kept.condemn();
+        }
+        Some(kept.host.clone())
+    }
+
     fn evidence_of(&self, lease: &crate::pool::Lease<Box<Kept>>) -> Option<(Arc<str>, Instant, Instant)> {
         let kept = lease.connection()?;
         let since = Instant::now().checked_sub(lease.since.elapsed())?;

@@ -142,10 +142,13 @@ impl Process {
         natives.values().filter_map(Weak::upgrade).collect()
     }
 
+    pub(super) fn native_pool(&self, number: u64) -> Option<Arc<NativePool>> {
+        lock(&self.natives).get(&number).and_then(Weak::upgrade)
+    }
+
     /// Drops the idle condemned connections of a native pool. Returns whether there is such a pool.
     pub(super) fn evict_native(&self, pool: u64) -> bool {
-        let native = lock(&self.natives).get(&pool).and_then(Weak::upgrade);
-        native
+        self.native_pool(pool)
             .map(|native| trip::off("eviction") || native.evict() > 0)
             .is_some()
     }

@@ -7,9 +7,10 @@ use tokio::time::{sleep, timeout};
 use super::open::Holding;
 use super::NativePool;
 use crate::clock::Moment;
-use crate::event::Notice;
+use crate::event::{Event, Overdue};
 use crate::lock::lock;
 use crate::pool::Standing;
+use crate::trip;
 
 /// How often a pool is looked after.
 const TURN: Duration = Duration::from_secs(1);
@@ -48,16 +49,13 @@ impl NativePool {
             return;
         };
         let old = lock(&self.inner).state.report_old(threshold, Moment::now());
-        for (owner, age) in old {
-            self.process.notify(Notice {
-                name: "connection.leaked".to_owned(),
-                pool: Some(self.number),
-                host: Some(self.backend.address().to_string()),
-                owner: Some(owner),
-                seconds: Some(age.as_secs_f64()),
-                reason: Some("held for longer than leak_threshold".to_owned()),
-                ..Notice::default()
-            });
+        for (owner, age) in old.into_iter().filter(|_| !trip::off("overdue")) {
+            self.process.events.push(Event::Overdue(Overdue {
+                pool: self.number,
+                connection: None,
+                owner,
+                seconds: age.as_secs_f64(),
+            }));
         }
     }
 

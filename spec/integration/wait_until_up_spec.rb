@@ -1,0 +1,227 @@
+# frozen_string_literal: true
+
+require "spec_helper"
+
+RSpec.describe "Poolkeeper.wait_until_up", :database, :forks, :scripts do
+  let(:item) { Support::Models::Item }
+
+  def error_of
+    yield
+    nil
+  rescue StandardError => e
+    e
+  end
+
+  # @return [Array] the block's value, and how many seconds it took
+  def timed
+    started = Support.now
+    [yield, Support.now - started]
+  end
+
+  # A job of the writing role meets the failure, as its listener learns of it.
+  def meet(sql = "UPDATE items SET n = 1")
+    on_thread do
+      Poolkeeper.verify(error_of { hold.execute(sql) })
+      Poolkeeper.release
+    end
+  end
+
+  # Until the block has ended nobody gets in.
+  def down
+    warm_up(1)
+    primary.stop
+    meet
+    yield
+  ensure
+    primary.start unless primary.running?
+  end
+
+  def demoted
+    warm_up(1)
+    primary.read_only!(true)
+    meet
+    yield
+  ensure
+    primary.read_only!(false)
+  end
+
+  def expect_nothing_held
+    wait_until(message: -> { "nothing held: #{pools.map(&:stat)}" }) { pools.sum { |pool| pool.stat[:busy] }.zero? }
+    expect(Thread.list.size).to be <= @threads
+  end
+
+  before do
+    Poolkeeper::Background.ensure_running
+    @threads = Thread.list.size
+  end
+
+  it "is true at once while no incident is open, and connects to nothing" do
+    warm_up(1)
+    said = primary.log_since do
+      [{}, { role: :writing }, { role: "reading" }].each do |role|
+        answer, seconds = timed { Poolkeeper.wait_until_up(timeout: 5, **role) }
+        expect(answer).to be(true)
+        expect(seconds).to be < 0.1
+      end
+    end
+    expect(said).not_to match(dialect::LOGIN)
+    expect(said).not_to match(dialect::STATEMENT)
+  end
+
+  it "is false at its timeout while the server is down, and true within a second of its start" do
+    down do
+      expect(Poolkeeper.wait_until_up(timeout: 0)).to be(false)
+      answer, seconds = timed { Poolkeeper.wait_until_up(timeout: 0.7) }
+      expect(answer).to be(false)
+      expect(seconds).to be_between(0.7, 1.7)
+      expect(Poolkeeper.wait_until_up(timeout: 0.2, role: :writing)).to be(false)
+      # Its own host is well.
+      expect(timed { Poolkeeper.wait_until_up(timeout: 5, role: :reading) }).to match([true, be < 0.5])
+      waiting = Thread.new { [Poolkeeper.wait_until_up(timeout: 10, role: :writing), Support.now] }
+      primary.start
+      started = Support.now
+      answer, ended = waiting.value
+      expect(answer).to be(true)
+      expect(ended - started).to be < 2
+      expect(Poolkeeper.healthy?).to be(true)
+      expect_log(/incident closed/)
+    end
+    expect_nothing_held
+  end
+
+  it "has one caller try for all: five waiting for seconds log in no oftener than one would" do
+    demoted do
+      said = primary.log_since do
+        callers = Array.new(5) { Thread.new { Poolkeeper.wait_until_up(timeout: 3, role: :writing) } }
+        expect(callers.map(&:value)).to eq([false] * 5)
+      end
+      # After 0, 50, 150, 350, 750 ms, and each second from then on; the server has two pools of writers, one a shard.
+      expect(said.scan(dialect::LOGIN).size).to be_between(3, 2 * 8)
+    end
+    expect_nothing_held
+  end
+
+  it "does not take a server for up that answers and refuses writes, where somebody wants to write" do
+    demoted do
+      answer, seconds = timed { Poolkeeper.wait_until_up(timeout: 0.5, role: :writing) }
+      expect([answer, Poolkeeper.healthy?]).to eq([false, false])
+      expect(seconds).to be < 1.5
+      expect(Poolkeeper.wait_until_up(timeout: 0.5, role: :reading)).to be(true)
+      # Whoever reads from it ends its incident: it is as much up as he needs it.
+      on_thread { hold.select_value("SELECT 1") && Poolkeeper.release }
+      wait_until { Poolkeeper.healthy? }
+      expect(Poolkeeper.wait_until_up(timeout: 0.5, role: :writing)).to be(false)
+      expect(Poolkeeper.wait_until_up(timeout: 0.5)).to be(true)
+      waiting = Thread.new { Poolkeeper.wait_until_up(timeout: 30, role: "writing") }
+      primary.read_only!(false)
+      answer, seconds = timed { waiting.value }
+      expect(answer).to be(true)
+      expect(seconds).to be < 3
+    end
+    expect(on_thread { item.create!(n: 1) && Poolkeeper.release && rows }).to eq(1)
+    expect(Poolkeeper.wait_until_up(timeout: 0, role: :writing)).to be(true)
+    expect_nothing_held
+  end
+
+  it "asks no replica whether it takes writes" do
+    on_thread do
+      Poolkeeper.verify(error_of { hold(role: :reading).execute(dialect::WRITE_IN_DISGUISE) })
+      Poolkeeper.release
+    end
+    expect(timed { Poolkeeper.wait_until_up(timeout: 5) }).to match([true, be < 0.5])
+  end
+
+  it "learns from others that the server is back" do
+    demoted do
+      waiting = Thread.new { Poolkeeper.wait_until_up(timeout: 30) }
+      expect(waiting.value).to be(true)
+    end
+  end
+
+  it "ends at its timeout where the server has stopped answering, and leaves nothing behind" do
+    warm_up(1)
+    primary.terminate(:all)
+    meet
+    Poolkeeper::Incidents._fault(:dead, writing_pool.object_id, 1)
+    primary.freeze
+    answer, seconds = timed { Poolkeeper.wait_until_up(timeout: 0.5) }
+    expect(answer).to be(false)
+    expect(seconds).to be < 2
+    primary.thaw
+    expect(Poolkeeper.wait_until_up(timeout: 10)).to be(true)
+    writing_pool.reap
+    expect_nothing_held
+  ensure
+    primary.thaw
+  end
+
+  it "ends at its timeout where the pool has no connection to give" do
+    down do
+      primary.start
+      holders = Array.new(Support::Database::SIZE) { writing_pool.checkout }
+      expect(timed { Poolkeeper.wait_until_up(timeout: 0.5, role: :writing) }).to match([false, be < 1.5])
+      holders.each { |adapter| writing_pool.checkin(adapter) }
+    end
+    expect(Poolkeeper.wait_until_up(timeout: 10, role: :writing)).to be(true)
+    expect_nothing_held
+  end
+
+  it "is ended by an interrupt while another caller tries, and by one in its own attempt; others take its place" do
+    down do
+      callers = Array.new(3) { Thread.new { error_of { Poolkeeper.wait_until_up(timeout: 30, role: :writing) } } }
+      callers.each { |thread| thread.report_on_exception = false }
+      wait_until { callers.all?(&:stop?) }
+      callers[0].raise(ArgumentError, "the application's")
+      callers[1].kill
+      expect(callers[0].value).to be_a(ArgumentError)
+      callers[1].join
+      expect { Timeout.timeout(0.3) { Poolkeeper.wait_until_up(timeout: 30) } }.to raise_error(Timeout::Error)
+      primary.start
+      expect(timed { error_of { callers[2].join } }).to match([nil, be < 3])
+    end
+    expect(Poolkeeper.wait_until_up(timeout: 10)).to be(true)
+    expect_nothing_held
+  end
+
+  it "works in a forked child, whose parent waits too" do
+    down do
+      waiting = Thread.new { Poolkeeper.wait_until_up(timeout: 30, role: :writing) }
+      said = forked do
+        before = Poolkeeper.wait_until_up(timeout: 0)
+        meet
+        during = Poolkeeper.wait_until_up(timeout: 0.3, role: :writing)
+        [before, during, pools.sum { |pool| pool.stat[:busy] }]
+      end
+      # A child knows of no incident before it meets one.
+      expect(said).to eq([true, false, 0])
+      primary.start
+      expect(waiting.value).to be(true)
+    end
+    expect_nothing_held
+  end
+
+  it "raises ArgumentError for what is no time or no role, and nothing else" do
+    [nil, "5", Float::NAN, Complex(1, 1), :soon].each do |timeout|
+      expect { Poolkeeper.wait_until_up(timeout: timeout) }.to raise_error(ArgumentError, /timeout takes seconds/)
+    end
+    [1, "writer", :primary, true, Object.new].each do |role|
+      expect { Poolkeeper.wait_until_up(timeout: 1, role: role) }
+        .to raise_error(ArgumentError, /role takes nil or one of writing, reading/)
+    end
+    expect([-1, 0, 2, 1e300, Float::INFINITY].map { |timeout| Poolkeeper.wait_until_up(timeout: timeout) })
+      .to eq([true] * 5)
+  end
+
+  it "leaves no lease, thread or descriptor behind, however often it waited" do
+    fds = -> { GC.start || Support::Proc.fds.size }
+    round = lambda do
+      down { Poolkeeper.wait_until_up(timeout: 0.2) }
+      Poolkeeper.wait_until_up(timeout: 10) && writing_pool.disconnect!
+    end
+    round.call
+    before = fds.call
+    3.times { round.call }
+    wait_until(message: -> { "#{before} descriptors, there are #{fds.call}" }) { fds.call <= before }
+    expect_nothing_held
+  end
+end
