@@ -94,7 +94,7 @@ module Switches
     end
 
     # What Rust does for native pools, in the library with switches.
-    %w[rollback look mark cancel stranger order parting eviction down].each do |mechanism|
+    %w[rollback look mark cancel stranger order parting eviction down role reading].each do |mechanism|
       define_method(:"native_#{mechanism}") { Poolkeeper::Trip._off(mechanism) }
     end
 
