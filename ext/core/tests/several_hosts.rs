@@ -97,8 +97,12 @@ fn where_no_host_has_the_role_everybody_is_told_at_once_and_one_prober_asks_unti
     while start.elapsed() < Duration::from_millis(500) {
         assert!(matches!(take_within(&pool, 2, LONG), Err(Error::HostDown { .. })));
     }
-    // After 50, 100, 200 and 400 ms.
-    assert!(old.accepted() - accepted <= 5, "{} attempts", old.accepted() - accepted);
+    // Pauses of 50, 100, 200, 400 and 800 ms, and then of a second each.
+    let attempts = old.accepted() - accepted;
+    assert!(
+        attempts <= 5 + start.elapsed().as_secs() as usize,
+        "{attempts} attempts"
+    );
     new.become_role(Role::Primary);
     until("the prober has found it", || pool.numbers().idle == 1);
     work(&pool, 1).unwrap();
@@ -136,7 +140,7 @@ fn a_statement_is_ended_on_the_server_that_runs_it() {
 fn who_takes_any_server_goes_on_with_the_next_where_one_is_silent() {
     let (silent, other) = (Server::new(Manner::Stalls), Server::new(Manner::Well));
     let options = poolkeeper_core::pool::Options {
-        connect_timeout: Duration::from_millis(600),
+        connect_timeout: Duration::from_secs(2),
         ..options(1)
     };
     let pool = pool(605, &url([&silent, &other], "any"), options);

@@ -13,7 +13,7 @@ use super::*;
 use crate::backend::{tests::options, url};
 use server::{Manner, Role as Says, Server};
 
-const SHORT: Duration = Duration::from_millis(600);
+const SHORT: Duration = Duration::from_millis(1_500);
 
 fn postgres(url: &str) -> Postgres {
     looking_up(url, |_, _| answers(&["127.0.0.2", "127.0.0.3"]))
