@@ -16,6 +16,7 @@ module Poolkeeper
   # | URL | what it is |
   # |---|---|
   # | `postgres://user:password@host:5432/database` | also `?sslmode=`, `host=/run/postgresql` and others |
+  # | `postgres://user:password@a:5432,b:5433/database` | several hosts; also `?target_session_attrs=read-write` |
   # | `mysql://user:password@host:3306/database`, `mariadb://...` | also `?ssl-mode=`, `socket=` and others |
   # | `sqlite:path/to.db`, `sqlite:///path/to.db?mode=ro` | a file, made where it is missing; in WAL mode |
   # | `sqlite::memory:` | one database for the whole pool, gone with it; a forked child begins with an empty one |

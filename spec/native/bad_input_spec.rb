@@ -39,7 +39,9 @@ RSpec.describe "A native pool given what it cannot use", :native, :once, only: :
     end
 
   it "says so (a URL that is none, or of nothing it knows), without the password" do
-    ["no url", "redis://u:hush-hush@h/1", "postgres://u:hush-hush@h:port/d", "postgres://u:hush-hush@h/d?nonsense=1"]
+    ["no url", "redis://u:hush-hush@h/1", "postgres://u:hush-hush@h:port/d", "postgres://u:hush-hush@h/d?nonsense=1",
+     "postgres://u:hush-hush@h,i:port/d", "postgres://u:hush-hush@h,,i/d", "postgres://u:1,hush-hush/x@h/d",
+     "postgres://u:hush-hush@h,i/d?target_session_attrs=hush-hush", "mysql://u:hush-hush@h,i/d"]
       .each do |url|
         error = error_of { Poolkeeper::Pool.new(url, size: 1) }
         expect(error).to be_a(Poolkeeper::ConfigurationError), "#{url}: #{error.inspect}"

@@ -94,7 +94,8 @@ module Switches
     end
 
     # What Rust does for native pools, in the library with switches.
-    %w[rollback look mark cancel stranger order parting eviction down deadline sever answers overdue].each do |name|
+    %w[rollback look mark cancel stranger order parting eviction down deadline sever answers overdue
+       role reading].each do |name|
       define_method(:"native_#{name}") { Poolkeeper::Trip._off(name) }
     end
 

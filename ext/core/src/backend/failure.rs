@@ -21,6 +21,8 @@ pub enum Kind {
     Value,
     /// It took longer than it may.
     Late,
+    /// The server answers, and is none of those that are wanted: `target_session_attrs`.
+    Role,
 }
 
 /// One failure.
@@ -79,7 +81,7 @@ impl Failure {
     pub fn ends_session(&self) -> bool {
         match self.kind {
             Kind::Answer => self.fatal || self.fault() == Some(Fault::Dead),
-            Kind::Lost | Kind::Tls | Kind::Protocol | Kind::Late => true,
+            Kind::Lost | Kind::Tls | Kind::Protocol | Kind::Late | Kind::Role => true,
             Kind::Configuration | Kind::Value => false,
         }
     }
@@ -89,7 +91,7 @@ impl Failure {
         match self.kind {
             Kind::Answer => self.judged(),
             Kind::Lost | Kind::Protocol | Kind::Late => Some(Fault::Dead),
-            Kind::Tls | Kind::Configuration | Kind::Value => None,
+            Kind::Tls | Kind::Configuration | Kind::Value | Kind::Role => None,
         }
     }
 
@@ -100,7 +102,7 @@ impl Failure {
                 Fault::Dead => Fault::Unreachable,
                 other => other,
             }),
-            Kind::Lost | Kind::Late => Some(Fault::Unreachable),
+            Kind::Lost | Kind::Late | Kind::Role => Some(Fault::Unreachable),
             Kind::Protocol | Kind::Tls | Kind::Configuration | Kind::Value => None,
         }
     }

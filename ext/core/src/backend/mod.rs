@@ -11,9 +11,12 @@ mod url;
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::net::IpAddr;
 use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::sync::Arc;
+
+use tokio::time::Instant;
 
 use crate::pool::Options;
 use crate::sql::{Rows, Value};
@@ -29,20 +32,28 @@ pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send +
 /// One database, as its URL names it.
 pub trait Backend: Debug + Send + Sync {
     /// Opens a session. The socket is found by what the runtime has open, so this may only be polled on its one thread.
-    fn connect(&self) -> Doing<'_, Opened>;
+    ///
+    /// The deadline is the caller's, who drops the future then; whoever has several servers to try divides the time.
+    fn connect(&self, deadline: Instant) -> Doing<'_, Opened>;
 
     /// Ends what a session is doing, over a connection of its own. It may have ended by itself: then nothing happens, or
     /// the session's next statement is ended, so it is to be pinged before it is used. Behind a balancer that connection
     /// may lead to another server: then nothing happens either.
     fn cancel(&self, session: SessionId) -> Doing<'_, ()>;
 
-    /// Where it is, as configured and without the password: `address:port`, `unix:path`, or a file.
+    /// Where it is, as configured and without the password: `address:port`, `unix:path`, or a file; several with commas
+    /// between them.
     fn address(&self) -> Arc<str>;
 
     /// The same with one server, at the address its sockets lead to (`address:port`, `unix:path`), for its host monitor;
     /// none where there is no server, or the address is none.
     fn at(&self, _host: &str) -> Option<Box<dyn Backend>> {
         None
+    }
+
+    /// Whether its servers are wanted for reading: then a write that one refuses says nothing about it.
+    fn is_for_reading(&self) -> bool {
+        false
     }
 
     /// How many sessions have a file open in this process, also of those that are being closed.
@@ -58,6 +69,17 @@ pub struct SessionId {
     pub number: u64,
     /// Which server that is: another one may have given the same number to somebody else.
     pub server: u64,
+    /// How to reach that server.
+    pub way: Way,
+}
+
+/// How a server was reached, where there is more than one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Way {
+    /// Its place in the list of hosts.
+    pub host: usize,
+    /// Its address, where that is known: the host's name may have several, and others by now.
+    pub address: Option<IpAddr>,
 }
 
 /// A session that was just opened.
@@ -115,10 +137,15 @@ pub fn of(url: &str, options: &Options, followed: Followed) -> Result<Box<dyn Ba
     if let Some(path) = url.strip_prefix("sqlite:") {
         return Ok(Box::new(sqlite::Sqlite::new(path, options)?));
     }
-    let parsed = url::parse(url)?;
-    match parsed.scheme() {
-        "postgres" | "postgresql" => Ok(Box::new(postgres::Postgres::new(&parsed, options, followed)?)),
-        "mysql" | "mariadb" => Ok(Box::new(mysql::MySql::new(&parsed, options, followed)?)),
+    let (first, others) = url::parse(url)?;
+    match first.scheme() {
+        "postgres" | "postgresql" => Ok(Box::new(postgres::Postgres::new(&first, &others, options, followed)?)),
+        "mysql" | "mariadb" if !others.is_empty() => Err(Error::Configuration(format!(
+            "the URL names several hosts, which is for postgres:// only; give {}:// one host: a name, or a proxy, that \
+             leads to the server in use",
+            first.scheme()
+        ))),
+        "mysql" | "mariadb" => Ok(Box::new(mysql::MySql::new(&first, options, followed)?)),
         other => Err(Error::Configuration(format!(
             "the URL begins with {other}:; give one that begins with postgres://, mysql://, mariadb:// or sqlite:"
         ))),
@@ -126,4 +153,4 @@ pub fn of(url: &str, options: &Options, followed: Followed) -> Result<Box<dyn Ba
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

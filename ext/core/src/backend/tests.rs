@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 
-fn options() -> Options {
+pub fn options() -> Options {
     Options {
         name: "events".to_owned(),
         size: 1,
@@ -32,6 +32,11 @@ fn a_url_names_its_database() {
     assert_eq!(
         told("postgresql:///a?host=/run/pg&user=u"),
         "unix:/run/pg/.s.PGSQL.5432"
+    );
+    assert_eq!(told("postgres://u:p@a:5433,b,[::1]:5434/d"), "a:5433,b:5432,[::1]:5434");
+    assert_eq!(
+        told("postgres://u@%2Frun%2Fa,b/d?target_session_attrs=primary"),
+        "unix:/run/a/.s.PGSQL.5432,b:5432"
     );
     assert_eq!(told("mysql://u:p@db/a"), "db:3306");
     assert_eq!(told("mariadb://u:p@db:3307/a?ssl-mode=disabled"), "db:3307");
@@ -64,6 +69,43 @@ fn what_no_database_takes_is_refused_with_what_it_takes_and_without_the_password
         ("u:hush@h/a", "begins with u:"),
         ("//u:hush@h/a", "cannot be read"),
         ("postgres://u:hush@h:99999/a", "cannot be read"),
+        ("postgres://u:hush@h,i:99999/a", "cannot be read"),
+        (
+            "postgres://u:hush@h,/a",
+            "an empty place in its list of hosts; name one between each two commas",
+        ),
+        (
+            "postgres://u:hush@h,i/a?host=/run/pg",
+            "the parameter host as well, which is for one; leave it out",
+        ),
+        (
+            "postgres://u:hush@h,i/a?port=5433",
+            "write each host with its port, as in postgres://user:password@a:5432,b:5433/database",
+        ),
+        (
+            "postgres://u:hush@h/a?host=i,j",
+            "write several hosts before the database, as in postgres://",
+        ),
+        (
+            "postgres://u:hush@h/a?target_session_attrs=master",
+            "takes any, read-write, read-only, primary, standby, prefer-standby",
+        ),
+        (
+            "mysql://u:hush@h,i/a",
+            "for postgres:// only; give mysql:// one host: a name, or a proxy",
+        ),
+        (
+            "mariadb://u:hush@h/a?target_session_attrs=primary",
+            "is for postgres:// only; leave it out",
+        ),
+        (
+            "sqlite:a.db?target_session_attrs=primary",
+            "is for postgres:// only; leave it out",
+        ),
+        (
+            "sqlite://u:hush@h,i/a",
+            "SQLite is a file; give its path, as in sqlite:storage",
+        ),
     ] {
         let error = address(url).err().unwrap_or_default();
         assert!(error.contains(wanted), "{url}: {error}");

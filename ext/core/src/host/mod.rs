@@ -158,6 +158,22 @@ impl Hosts {
         }
     }
 
+    /// Ends incidents on hosts that nobody uses any more: no connection to one is going to come back and prove anything.
+    /// Returns them with their hosts.
+    pub fn abandoned(&self, is_used: impl Fn(&str) -> bool, now: Instant) -> Vec<(Arc<str>, Incident)> {
+        let mut hosts = self.by_name();
+        let mut ended = Vec::new();
+        for (name, host) in &mut *hosts {
+            let at_peace = |incident: &mut Incident| now >= incident.last_fault_at + PEACE;
+            if let Some(mut incident) = host.incident.take_if(|incident| at_peace(incident) && !is_used(name)) {
+                self.open_incidents.fetch_sub(1, Ordering::SeqCst);
+                incident.closed_at = Some(now);
+                ended.push((name.clone(), incident));
+            }
+        }
+        ended
+    }
+
     /// Whether an incident is open anywhere; costs no lock.
     pub fn any_incident(&self) -> bool {
         self.open_incidents.load(Ordering::SeqCst) > 0
@@ -257,6 +273,19 @@ mod tests {
         hosts.moved(&configured, &host());
         let soon = start + Duration::from_millis(1);
         assert!(hosts.evidence(&host(), Some(soon), soon, soon).is_some());
+        assert!(!hosts.any_incident());
+    }
+
+    #[test]
+    fn an_incident_on_a_host_that_nobody_uses_any_more_ends_after_a_second_of_peace() {
+        let (hosts, start) = (Hosts::default(), Instant::now());
+        hosts.fault(&host(), Fault::Dead, start);
+        let soon = start + Duration::from_millis(900);
+        assert!(hosts.abandoned(|_| false, soon).is_empty());
+        let later = start + Duration::from_secs(2);
+        assert!(hosts.abandoned(|name| *name == *host(), later).is_empty());
+        let ended = hosts.abandoned(|_| false, later);
+        assert_eq!((&ended[0].0, ended[0].1.seconds()), (&host(), 2.0));
         assert!(!hosts.any_incident());
     }
 

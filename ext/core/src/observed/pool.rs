@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashSet;
+
+use super::Mirror;
 use crate::stats::Counters;
 
 /// How a pool is described by whoever registers it.
@@ -41,5 +44,14 @@ impl Pool {
             counters: Counters::default(),
             would: Counters::default(),
         }
+    }
+}
+
+impl Mirror {
+    /// The servers that pools lead to, and those that they still have sockets to.
+    pub fn hosts(&self) -> FxHashSet<Arc<str>> {
+        let of_sockets = self.connections.values().filter_map(|entry| entry.socket.as_ref());
+        let of_pools = self.pools.values().map(|pool| pool.host.clone());
+        of_pools.chain(of_sockets.map(|socket| socket.host.clone())).collect()
     }
 }

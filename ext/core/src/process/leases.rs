@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::Process;
 use crate::event::{Event, Notice};
+use crate::host::Incident;
 use crate::observed::{Condemned, Lease, Look, Mirror, Returned, Socket};
 use crate::owner::OwnerId;
 use crate::socket::{self, Identity};
@@ -143,9 +144,18 @@ impl Process {
         leased_at: Instant,
         now: Instant,
     ) {
-        let Some(incident) = self.hosts.evidence(host, opened_after, leased_at, now) else {
-            return;
-        };
+        if let Some(incident) = self.hosts.evidence(host, opened_after, leased_at, now) {
+            self.incident_closed(host, pool, &incident);
+        }
+        if self.hosts.any_incident() {
+            let used = self.mirror(|mirror| mirror.hosts());
+            for (host, incident) in self.hosts.abandoned(|host| used.contains(host), now) {
+                self.incident_closed(&host, None, &incident);
+            }
+        }
+    }
+
+    fn incident_closed(&self, host: &str, pool: Option<u64>, incident: &Incident) {
         self.notify(Notice {
             name: "incident.closed".to_owned(),
             pool,

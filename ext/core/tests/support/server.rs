@@ -1,7 +1,7 @@
 //! A server that speaks as much of PostgreSQL's protocol as a pool needs, or less.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -35,8 +35,18 @@ pub enum Manner {
     Refuses(&'static str),
 }
 
+/// What it says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Primary,
+    /// With default_transaction_read_only.
+    ReadOnly,
+    Standby,
+}
+
 struct Shared {
     manner: Mutex<Manner>,
+    role: Mutex<Role>,
     changed: Condvar,
     closing: AtomicBool,
     cancelled: AtomicBool,
@@ -47,16 +57,27 @@ struct Shared {
 
 pub struct Server {
     shared: Arc<Shared>,
-    port: u16,
+    address: SocketAddr,
     accepting: Option<JoinHandle<()>>,
 }
 
 impl Server {
     pub fn new(manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
+        Self::at("127.0.0.1:0", manner)
+    }
+
+    pub fn of_role(role: Role) -> Self {
+        let server = Self::new(Manner::Well);
+        server.become_role(role);
+        server
+    }
+
+    pub fn at(address: &str, manner: Manner) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             manner: Mutex::new(manner),
+            role: Mutex::new(Role::Primary),
             changed: Condvar::new(),
             closing: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
@@ -80,17 +101,21 @@ impl Server {
         });
         Server {
             shared,
-            port,
+            address,
             accepting: Some(accepting),
         }
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.port()
+    }
+
+    pub fn become_role(&self, role: Role) {
+        *self.shared.role.lock().unwrap() = role;
     }
 
     pub fn url(&self) -> String {
-        format!("postgres://somebody@127.0.0.1:{}/things?sslmode=disable", self.port)
+        format!("postgres://somebody@127.0.0.1:{}/things?sslmode=disable", self.port())
     }
 
     pub fn behave(&self, manner: Manner) {
@@ -125,7 +150,7 @@ impl Drop for Server {
         self.shared.closing.store(true, Ordering::SeqCst);
         self.behave(Manner::Well);
         self.hang_up();
-        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        drop(TcpStream::connect(self.address));
         let accepting = self.accepting.take().map(JoinHandle::join);
         assert!(accepting.is_none_or(|ended| ended.is_ok()) || std::thread::panicking());
     }
@@ -214,13 +239,17 @@ impl Shared {
             }
         }
         let mut answer = Vec::new();
-        if sql.starts_with("SELECT") {
-            answer.extend(message(
-                b'T',
-                b"\0\x02pid\0\0\0\0\0\0\0\0\0\0\x17\0\x04\xff\xff\xff\xff\0\0\
-                  server\0\0\0\0\0\0\0\0\0\0\x14\0\x08\xff\xff\xff\xff\0\0",
-            ));
-            answer.extend(message(b'D', b"\0\x02\0\0\0\x017\0\0\0\x019"));
+        if sql.contains("pg_is_in_recovery()") {
+            let role = *self.role.lock().unwrap();
+            let told = |is: bool| (16, if is { "t" } else { "f" });
+            answer.extend(row(&[
+                (23, "7"),
+                (20, "9"),
+                told(role == Role::Standby),
+                told(role == Role::ReadOnly),
+            ]));
+        } else if sql.starts_with("SELECT") {
+            answer.extend(row(&[(23, "7"), (20, "9")]));
         }
         match sql {
             "BEGIN" => *transaction = b'T',
@@ -253,6 +282,20 @@ fn body(mut socket: &TcpStream, length: [u8; 4]) -> std::io::Result<Vec<u8>> {
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 4).unwrap();
     [&[kind], &length.to_be_bytes()[..], body].concat()
+}
+
+/// One row, of values with their types.
+fn row(values: &[(i32, &str)]) -> Vec<u8> {
+    let count = i16::try_from(values.len()).unwrap().to_be_bytes();
+    let (mut columns, mut data) = (count.to_vec(), count.to_vec());
+    for (kind, value) in values {
+        columns.extend(b"column\0\0\0\0\0\0\0");
+        columns.extend(kind.to_be_bytes());
+        columns.extend(b"\xff\xff\xff\xff\xff\xff\0\0");
+        data.extend(i32::try_from(value.len()).unwrap().to_be_bytes());
+        data.extend(value.as_bytes());
+    }
+    [message(b'T', &columns), message(b'D', &data)].concat()
 }
 
 fn ready(transaction: u8) -> Vec<u8> {

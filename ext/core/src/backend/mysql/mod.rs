@@ -11,9 +11,10 @@ use std::time::Duration;
 use futures_util::{TryStream, TryStreamExt};
 use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlQueryResult, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr, Statement};
+use tokio::time::Instant;
 
 use super::url::{refuse_unknown, without_database, Url};
-use super::{Backend, Doing, Facts, Failure, Followed, Kind, Opened, Session, SessionId};
+use super::{Backend, Doing, Facts, Failure, Followed, Kind, Opened, Session, SessionId, Way};
 use crate::pool::Options;
 use crate::sql::{Rows, Value};
 use crate::trip;
@@ -97,6 +98,7 @@ impl MySql {
         let id = SessionId {
             number: row.try_get_unchecked::<u64, _>(0)?,
             server: row.try_get_unchecked::<u64, _>(1)?,
+            way: Way::default(),
         };
         if let Some(time) = self.statement_timeout {
             let version = row.try_get_unchecked::<String, _>(2)?;
@@ -121,7 +123,7 @@ fn limit(time: Duration, version: &str) -> String {
 }
 
 impl Backend for MySql {
-    fn connect(&self) -> Doing<'_, Opened> {
+    fn connect(&self, _deadline: Instant) -> Doing<'_, Opened> {
         Box::pin(async {
             let (session, descriptor) = self.open().await?;
             Ok(Opened {

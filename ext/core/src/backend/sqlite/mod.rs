@@ -20,7 +20,7 @@ use sqlx::sqlite::{SqliteColumn, SqliteConnectOptions, SqliteConnection, SqliteJ
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr, TypeInfo};
 
 use super::url::refuse_unknown;
-use super::{Backend, Doing, Failure, Kind, Opened, Session, SessionId};
+use super::{Backend, Doing, Failure, Kind, Opened, Session, SessionId, Way};
 use crate::lock::lock;
 use crate::pool::Options;
 use crate::sql::{Rows, Value};
@@ -66,6 +66,18 @@ impl Limits {
     }
 }
 
+/// A comma may stand in a file's name; a list of hosts with a user or a port before it and a path behind it is none.
+fn refuse_hosts(path: &str) -> Result<(), Error> {
+    let before_path = path.strip_prefix("//").and_then(|rest| rest.split_once('/'));
+    if before_path.is_some_and(|(hosts, _)| hosts.contains(',') && hosts.contains(['@', ':'])) {
+        return Err(Error::Configuration(
+            "the URL names several hosts, and SQLite is a file; give its path, as in sqlite:storage/events.db"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
 impl Sqlite {
     /// `path` is what follows `sqlite:`.
     ///
@@ -73,6 +85,7 @@ impl Sqlite {
     ///
     /// [`Error::Configuration`] where it names no file, or holds what SQLite does not take.
     pub fn new(path: &str, options: &Options) -> Result<Self, Error> {
+        refuse_hosts(path)?;
         let path = path.strip_prefix("//").unwrap_or(path);
         let (file, query) = path
             .split_once('?')
@@ -184,7 +197,7 @@ impl Sqlite {
 }
 
 impl Backend for Sqlite {
-    fn connect(&self) -> Doing<'_, Opened> {
+    fn connect(&self, _deadline: tokio::time::Instant) -> Doing<'_, Opened> {
         Box::pin(async {
             Ok(Opened {
                 session: Box::new(self.open().await?),
@@ -354,6 +367,7 @@ impl Session for LiteSession {
         SessionId {
             number: self.id,
             server: 0,
+            way: Way::default(),
         }
     }
 

@@ -18,6 +18,7 @@ use crate::socket;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// While it listens a monitor looks so often whether it does.
 const SLICES: u32 = 4;
+const FOREVER: Duration = Duration::from_secs(86_400);
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Errors with which MySQL lets nobody in by these credentials: 1044, 1045, 1049, 1129, 1130, 1698.
 const REFUSED: [i64; 6] = [1044, 1045, 1049, 1129, 1130, 1698];
@@ -183,7 +184,8 @@ async fn ask(
 ) -> Result<(Facts, Option<Box<dyn Session>>), Failure> {
     let mut session = match session {
         Some(session) => session,
-        None => backend.connect().await?.session,
+        // The check has its own, earlier end.
+        None => backend.connect(tokio::time::Instant::now() + FOREVER).await?.session,
     };
     let facts = session.facts(host).await?;
     if facts.direct {
@@ -204,7 +206,7 @@ fn refuses(failure: &Failure) -> bool {
             }
         }
         // What cannot be read was said by somebody.
-        Kind::Lost | Kind::Late | Kind::Value | Kind::Protocol => false,
+        Kind::Lost | Kind::Late | Kind::Role | Kind::Value | Kind::Protocol => false,
     }
 }
 

@@ -106,7 +106,7 @@ impl Process {
             role: String::new(),
             shard: String::new(),
             address: backend.address().to_string(),
-            replica: false,
+            replica: backend.is_for_reading(),
         };
         self.mirror(|mirror| mirror.pool(number, description));
         let state = State::new(options.size);

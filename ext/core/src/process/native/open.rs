@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout_at};
 
 use super::connection::Kept;
 use super::{Down, NativePool};
@@ -17,6 +17,7 @@ use crate::trip;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_LIMIT: Duration = Duration::from_secs(365 * 86_400);
 
 /// What the slot of a failed connect is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +111,8 @@ impl NativePool {
         let options = self.options();
         let asked_at = Instant::now();
         let generation = lock(&self.inner).generation;
-        let opened = match timeout(options.connect_timeout, self.backend.connect()).await {
+        let deadline = later(options.connect_timeout);
+        let opened = match timeout_at(deadline, self.backend.connect(deadline)).await {
             Ok(opened) => opened?,
             Err(_) => {
                 let text = format!("no connection after {:?} (connect_timeout)", options.connect_timeout);
@@ -225,6 +227,11 @@ impl NativePool {
             cause: Box::new(failure.clone()),
         }
     }
+}
+
+/// A limit may be as long as numbers go, and time may not.
+fn later(limit: Duration) -> tokio::time::Instant {
+    tokio::time::Instant::now() + limit.min(LONGEST_LIMIT)
 }
 
 fn remedy(failure: &Failure) -> &'static str {

@@ -94,7 +94,8 @@ impl Drop for Telling {
         if !self.told {
             self.pool.bring_back(self.slot, self.ticket, None);
             let failure = Failure::new(Kind::Protocol, "a bug of poolkeeper's; please report this");
-            self.work.finish(Err(self.pool.broken(&failure)));
+            self.work
+                .finish(Err(self.pool.broken(self.pool.backend.address(), &failure)));
         }
     }
 }
@@ -165,10 +166,10 @@ impl NativePool {
         expecting.into_iter().for_each(|wake| wake());
     }
 
-    fn broken(&self, cause: &Failure) -> Error {
+    fn broken(&self, host: Arc<str>, cause: &Failure) -> Error {
         Error::Connection {
             pool: self.name.clone(),
-            host: self.backend.address().to_string(),
+            host: host.to_string(),
             doing: "lost the connection to",
             cause: Box::new(cause.clone()),
             remedy: "; what was sent may have been done or not",
@@ -177,7 +178,8 @@ impl NativePool {
 
     /// What an error says about a connection that was in use is acted on, and told to its owner.
     pub(super) fn failed(&self, kept: &Kept, failure: &Failure) -> Error {
-        let fault = failure.fault();
+        let to_be_expected = |fault: &Fault| *fault == Fault::Demoted && self.backend.is_for_reading();
+        let fault = failure.fault().filter(|fault| !to_be_expected(fault));
         if let Some(fault) = fault {
             self.process.native_fault(fault, self.number, kept.number(), &kept.host);
         }
@@ -187,7 +189,7 @@ impl NativePool {
                 host: kept.host.to_string(),
                 cause: Box::new(failure.clone()),
             },
-            _ if failure.ends_session() => self.broken(failure),
+            _ if failure.ends_session() => self.broken(kept.host.clone(), failure),
             _ => Error::Query {
                 pool: self.name.clone(),
                 cause: Box::new(failure.clone()),
