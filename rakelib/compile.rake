@@ -4,6 +4,9 @@ require "rbconfig"
 
 desc "Build the Rust library into lib/poolkeeper (POOLKEEPER_PROFILE=dev for a quick build)"
 task :compile do
+  # bin/test has built it, and others are at work with it.
+  next if ENV["POOLKEEPER_COMPILED"]
+
   root = File.expand_path("..", __dir__)
   build = ENV.fetch("POOLKEEPER_BUILD_DIR", File.join(root, "tmp", "build", RUBY_VERSION))
   mkdir_p build, verbose: false
