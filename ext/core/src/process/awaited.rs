@@ -20,10 +20,10 @@ impl Process {
             pools.map(|(number, pool)| (number, pool.host.clone())).collect()
         });
         let now = Instant::now();
-        let up = |host: &str| !(self.hosts.in_incident(host) || writing && self.hosts.refuses_writes(host, now));
+        let down = |host: &str| self.hosts.in_incident(host) || (writing && self.hosts.refuses_writes(host, now));
         pools
             .into_iter()
-            .filter(|(_, host)| !up(host))
+            .filter(|(_, host)| down(host))
             .map(|(number, _)| number)
             .collect()
     }

@@ -1,5 +1,6 @@
 //! Leases, real sockets and the watch together; each test has a process value of its own.
 
+mod awaited;
 mod overdue;
 
 use std::net::{TcpListener, TcpStream};
