@@ -35,6 +35,19 @@ RSpec.describe "A panic in the background", :database, :scripts do
             database: primary.config(pool: 5))
   end
 
+  it "in the timer of old leases is logged, and they are reported later" do
+    expect(said(<<~RUBY)).to eq(told: 1, tripped: 1, held: true)
+      reported = Queue.new
+      Poolkeeper.events.subscribe("connection.leaked") { |event| reported << event[:owner] }
+      trip("leases", 1)
+      Poolkeeper.configure { |config| config.leak_threshold = 0.05 }
+      adapter = hold
+      owner = reported.pop
+      say(told: lines(/waiting for old leases: tripped at leases/), tripped: tripped("leases"),
+          held: owner == Thread.current.object_id && adapter.in_use? ? true : false)
+    RUBY
+  end
+
   describe "in the task that watches sockets" do
     it "is logged, and those connections are evicted as well as later ones" do
       expect(said(<<~RUBY)).to eq(evicted: [true, true], tripped: 3, told: 3, natives: 1)

@@ -14,6 +14,7 @@ RSpec.describe "A panic in Rust", :scripts do
     "verify!" => ["Poolkeeper.verify!(timeout: 5).pools", "Poolkeeper::InternalError"],
     "wrap" => ["Poolkeeper.wrap { hold && 7 }", 7],
     "healthy?" => ["Poolkeeper.healthy?", true],
+    "wait_until_up" => ["Poolkeeper.wait_until_up(timeout: 5, role: :writing)", true],
     "observe" => ["Poolkeeper.observe", true],
     "stats" => ["Poolkeeper.stats.transform_values { |one| one[:size] }", {}],
     "close" => ["Poolkeeper.close", true],
@@ -21,7 +22,9 @@ RSpec.describe "A panic in Rust", :scripts do
     "config" => ["Poolkeeper.config.mode", "act"],
     "events" => ["Poolkeeper.events.class.name", "Poolkeeper::Events"],
     "configure" => ["Poolkeeper.configure { |config| config.mode = :act }.mode", "act"],
-    "configure (watch)" => ["Poolkeeper.configure { |config| config.watch = true }.watch", "Poolkeeper::InternalError"]
+    "configure (watch)" => ["Poolkeeper.configure { |config| config.watch = true }.watch", "Poolkeeper::InternalError"],
+    "configure (leak_threshold)" => ["Poolkeeper.configure { |config| config.leak_threshold = nil }.leak_threshold",
+                                     "Poolkeeper::InternalError"]
   }
   listener = {
     "on_worker_process" => "job", "on_worker_completed" => "nil", "on_error_occurred" => "job",

@@ -15,8 +15,8 @@ use crate::trip;
 
 /// Sooner than that nobody wants to hear of a lease.
 const LEAST: Duration = Duration::from_millis(1);
-/// A bug of ours is told once a minute, and no lease is reported meanwhile.
-const AFTER_PANIC: Duration = Duration::from_secs(60);
+/// A bug of ours is told ten times a minute, and no lease is reported meanwhile.
+const AFTER_PANIC: Duration = Duration::from_secs(6);
 
 /// When a lease is to be reported, and whether somebody waits for that.
 #[derive(Debug, Default)]
