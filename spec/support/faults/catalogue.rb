@@ -7,7 +7,7 @@ module Support
   module Faults
     # The server cannot be reached, or takes nobody: words of the drivers, and of native pools.
     UNREACHABLE = Regexp.union(
-      /refused|could not connect|can't connect|HostDownError|timeout expired|timed out/i,
+      /refused|could not connect|can't connect|HostDownError|timeout expired|timed out|issue connecting/i,
       /starting up|shutting down|not yet accepting|in recovery mode|initial communication|handshake/i
     )
     # It answers, and takes no writes.

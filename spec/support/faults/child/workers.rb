@@ -7,8 +7,10 @@ module Support
   module Faults
     # Threads that do jobs one after the other, as Karafka's do, and one that interrupts them where that is asked for.
     class Workers
-      # Seconds between two jobs; after one that failed; and between two interrupts.
+      # Seconds between two jobs, of a few workers: many are to ask for no more of the machine; after one that failed;
+      # and between two interrupts.
       PAUSE = 0.002..0.01
+      FEW = 5
       BACK_OFF = 0.05
       INTERRUPTS = 0.02..0.06
       # Seconds that an interrupted worker gives some of its jobs.
@@ -25,6 +27,7 @@ module Support
       def initialize(subject, folder, numbers, interrupted: false)
         @subject = subject
         @interrupted = interrupted
+        @pace = [numbers.size.fdiv(FEW), 1].max
         @resting = true
         @at_rest = {}
         @journals = numbers.to_h { |worker| [worker, Journal.new(folder, worker)] }
@@ -86,7 +89,7 @@ module Support
         number = journal.begin(kind)
         limit = random.rand(LIMITS) if @interrupted && random.rand < 0.3
         attempt(worker, number, kind, limit)
-        sleep(random.rand(PAUSE))
+        sleep(random.rand(PAUSE) * @pace)
       end
 
       def attempt(worker, number, kind, limit)
@@ -107,7 +110,7 @@ module Support
         cut = (limit && error.is_a?(Timeout::Error)) || killed?
         @journals[worker].end(number, cut ? :interrupted : :failed, error)
         @subject.failed(error)
-        sleep(BACK_OFF) unless cut
+        sleep(BACK_OFF * @pace) unless cut
       end
 
       # An error that an `ensure` raises takes the place of the kill, and the thread would live on, half dead: whatever
