@@ -56,8 +56,8 @@ class LongForm
   # Killed threads and forks have had their turn; here it is the faults' number that counts.
   def mix
     seconds = @minutes * 60
-    run(Support::Faults::MIX, "plain", WORKERS.first, timeout: seconds + 300,
-                                                      mix: { seconds: seconds, known: @known })
+    run(Support::Faults::MIX, "plain", WORKERS.first, timeout: seconds + 300, seconds: seconds,
+                                                      known: @known)
   end
 
   def line(told)

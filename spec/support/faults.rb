@@ -28,11 +28,11 @@ module Support
       # @param fault [String] its name in the catalogue
       # @param subjects [Array<Hash>] each with kind, workers and manner; they meet it together
       # @param timeout [Numeric] seconds
-      # @param mix [Hash] seconds and known (mechanisms) of a mix
+      # @param options [Hash] seconds that it lasts; known (mechanisms) of a mix
       # @return [Array<Told>]
       # @raise [RuntimeError] where the run could not be made
-      def run(fault, subjects, seed: 1, timeout: 120, mix: {})
-        @io.puts(JSON.generate({ fault: fault, subjects: subjects, seed: seed, mix: mix }))
+      def run(fault, subjects, seed: 1, timeout: 120, **options)
+        @io.puts(JSON.generate({ fault: fault, subjects: subjects, seed: seed, options: options }))
         hear(timeout).fetch(:told).map { |told| Told.new(**told) }
       end
 

@@ -25,23 +25,23 @@ module Support
       Fault.new(name: "fast restart", away: UNREACHABLE, harm: ->(scene) { scene.restart(:fast) }),
       Fault.new(name: "immediate restart", away: UNREACHABLE, harm: ->(scene) { scene.restart(:immediate) }),
       Fault.new(name: "kill", away: UNREACHABLE, harm: ->(scene) { scene.down(&:kill) }),
-      Fault.new(name: "down for 5 s", away: UNREACHABLE, harm: ->(scene) { scene.down(5, &:stop) }),
+      Fault.new(name: "down for 5 s", away: UNREACHABLE, lasts: 5, harm: ->(scene) { scene.down(&:stop) }),
       Fault.new(name: "terminate one", victims: 1, harm: ->(scene) { scene.terminate(1) }),
       Fault.new(name: "terminate all", harm: ->(scene) { scene.terminate(:all) }),
       Fault.new(name: "read-only", away: READ_ONLY, harm: lambda(&:read_only)),
-      Fault.new(name: "promotion", away: Regexp.union(UNREACHABLE, READ_ONLY), harm: ->(scene) { scene.promotion(2) }),
+      Fault.new(name: "promotion", away: Regexp.union(UNREACHABLE, READ_ONLY), lasts: 2, harm: lambda(&:promotion)),
       Fault.new(name: "rolling restart", away: UNREACHABLE, harm: lambda(&:rolling_restart)),
       # A backend that stands still does not look at its own clock: only a limit that the client keeps frees its owner.
       # Native pools have one, with a second to cancel the statement and a second to hear of it.
       Fault.new(name: "frozen backend", only: :postgresql, victims: 0, away: /TimeoutError/,
-                blocked: { "native" => 3.5 }, native: { statement_timeout: 1 },
-                harm: ->(scene) { scene.frozen_backend(4) }),
+                blocked: { "native" => 3.5 }, native: { statement_timeout: 1 }, lasts: 4,
+                harm: lambda(&:frozen_backend)),
       Fault.new(name: "frozen server", mechanisms: { host_monitor: MONITOR }, away: UNREACHABLE, blocked: DETECTED,
                 patience: CONNECT + 0.5, database: IMPATIENT, native: { connect_timeout: CONNECT },
-                harm: ->(scene) { scene.frozen(5, DETECTED) }),
+                lasts: 5, harm: lambda(&:frozen)),
       Fault.new(name: "dropped packets", mechanisms: { socket_deadline: DEADLINE }, away: UNREACHABLE,
                 blocked: DEADLINE + 1, patience: CONNECT + 0.5, database: IMPATIENT,
-                native: { connect_timeout: CONNECT }, harm: ->(scene) { scene.dropped(5, DEADLINE + 1) })
+                native: { connect_timeout: CONNECT }, lasts: 5, harm: lambda(&:dropped))
     ].to_h { |fault| [fault.name, fault] }.freeze
 
     MIX = "mix"
@@ -56,11 +56,11 @@ module Support
     end
 
     # @param name [String]
-    # @param seconds [Numeric] of a mix
+    # @param seconds [Numeric, nil] of a mix; or that another lasts, unless as long as by default
     # @param known [Array<String>] mechanisms, for a mix
     # @return [Fault]
     def find(name, seconds: nil, known: [])
-      return CATALOGUE.fetch(name) unless name == MIX
+      return CATALOGUE.fetch(name).lasting(seconds) unless name == MIX
 
       known = known.map(&:to_sym)
       faults = possible(Dialect.family, known)

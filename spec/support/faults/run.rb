@@ -57,7 +57,7 @@ module Support
         verdict.note(after.grown_since(before))
         verdict.note("#{subject.rested[:stuck]} workers are stuck") unless subject.rested[:stuck].zero?
         verdict.note("an incident is still open") unless subject.rested[:healthy]
-        verdict.note(left(subject), harmed(subject, sessions))
+        verdict.note(left(subject, verdict), harmed(subject, sessions))
         verdict
       end
 
@@ -69,8 +69,9 @@ module Support
       end
 
       # Transactions that nobody ends, and connections to who must not be written to any more.
-      def left(subject)
+      def left(subject, verdict)
         backends = subject.backends(@cluster)
+        verdict.kept = backends[@cluster.standby].size
         idle = backends.values.flatten.count { |one| one.state.to_s.start_with?("idle in transaction") }
         ["#{idle} are idle in a transaction"].first(idle.clamp(0, 1)) + former(backends)
       end

@@ -53,14 +53,13 @@ module Support
         down { |node| node.stop(mode) }
       end
 
-      # @param seconds [Numeric] that it stays away
       # @yieldparam node [Servers::Node] to be ended
-      def down(seconds = 0, node: primary)
+      def down(node: primary)
         incident(spared: @cluster.nodes - [node]) do |incident|
           yield node
           await_end(node)
           incident.gone = Support.now
-          sleep(seconds)
+          sleep(@fault.lasts)
           node.start
         end
       end
@@ -83,10 +82,10 @@ module Support
         end
       end
 
-      # @param seconds [Numeric] after which the name leads to the new primary
-      def promotion(seconds)
+      # The name leads to the new primary when it has lasted.
+      def promotion
         incident do |incident|
-          moved = Support.now + seconds
+          moved = Support.now + @fault.lasts
           @cluster.switch_over { incident.gone = Support.now }
           sleep([moved - Support.now, 0].max)
           @name.move(primary.host)
@@ -101,31 +100,31 @@ module Support
         down(node: primary, &:stop)
       end
 
-      def frozen(seconds, detected)
+      def frozen
         incident(spared: [standby]) do |incident|
           primary.freeze
-          incident.gone_within(detected)
-          sleep(seconds)
+          incident.gone_within(@fault.blocked)
+          sleep(@fault.lasts)
           primary.thaw
         end
       end
 
-      def frozen_backend(seconds)
+      def frozen_backend
         # What was used last is used next.
         victims = sessions.map { |own| own.max_by(&:state_change).pid }
         incident(spared: [standby]) do |incident|
           victims.each { |victim| primary.freeze_backend(victim) }
-          incident.gone_within(seconds)
-          sleep(seconds)
+          incident.gone_within(@fault.lasts)
+          sleep(@fault.lasts)
           victims.each { |victim| primary.thaw_backend(victim) }
         end
       end
 
-      def dropped(seconds, detected)
+      def dropped
         incident do |incident|
           @subjects.each { |subject| subject.link.cut }
-          incident.gone_within(detected)
-          sleep(seconds)
+          incident.gone_within(@fault.blocked)
+          sleep(@fault.lasts)
           @subjects.each { |subject| subject.link.mend }
         end
       end

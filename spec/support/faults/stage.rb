@@ -10,7 +10,7 @@ Support::Faults::Theatre.open do |theatre|
   while (line = $stdin.gets)
     asked = JSON.parse(line, symbolize_names: true)
     begin
-      fault = Support::Faults.find(asked.fetch(:fault), **asked.fetch(:mix, {}))
+      fault = Support::Faults.find(asked.fetch(:fault), **asked.fetch(:options))
       verdicts = theatre.run(fault, asked.fetch(:subjects), seed: asked.fetch(:seed))
       told = verdicts.map do |subject, verdict|
         { line: "#{subject.title}: #{verdict}", wrong: verdict.wrong, said: verdict.wrong.any? ? subject.said : "",

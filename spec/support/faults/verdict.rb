@@ -17,6 +17,8 @@ module Support
 
       # @return [Array<String>] nothing where all is well
       attr_reader :wrong
+      # @return [Integer, nil] connections to the server that is the standby now
+      attr_accessor :kept
       # @return [Array(Subject::Figures, Subject::Figures)] before and after
       attr_accessor :resources
 
@@ -57,11 +59,25 @@ module Support
 
       # @return [Hash] for whoever measures
       def figures
-        { jobs: @jobs.size, in_flight: @in_flight.size, away: @away.size, later: @later.size, first: @first,
-          longest: @longest }
+        { jobs: @jobs.size, in_flight: @in_flight.size, away: @away.size, later: @later.size, kept: kept.to_i,
+          **afterwards, **held }
       end
 
       private
+
+      # Writes that began a while after the last incident.
+      def afterwards
+        from = @incidents.last.back + CONNECTING
+        after = @jobs.select { |job| job.kind == :write && job.began > from }
+        { after: after.size, failed_after: after.count { |job| job.outcome == :failed } }
+      end
+
+      # Jobs under way when the last incident began, and the seconds until none of them was.
+      def held
+        struck, back = @incidents.last.then { |incident| [incident.struck, incident.back] }
+        ends = @jobs.select { |job| job.began <= struck }.map { |job| job.ended || back }.select { |at| at > struck }
+        { held: ends.size, freed: ends.map { |at| at - struck }.max }
+      end
 
       def writes
         mine = @jobs.select { |job| job.kind == :write }
