@@ -10,6 +10,9 @@ module Support
       CONNECTING = 0.5
       # Seconds from then to the first success.
       RECOVERY = 1
+      # Seconds that nothing but a fault holds a job for.
+      HELD = 0.2
+      private_constant :HELD
 
       def self.grace(subject)
         GRACE.fetch(subject.kind, CONNECTING)
@@ -72,11 +75,13 @@ module Support
         { after: after.size, failed_after: after.count { |job| job.outcome == :failed } }
       end
 
-      # Jobs under way when the last incident began, and the seconds until none of them was.
+      # How many workers the last incident held fast in a job, each the first time, and for how long at most.
       def held
-        struck, back = @incidents.last.then { |incident| [incident.struck, incident.back] }
-        ends = @jobs.select { |job| job.began <= struck }.map { |job| job.ended || back }.select { |at| at > struck }
-        { held: ends.size, freed: ends.map { |at| at - struck }.max }
+        from, to = @incidents.last.then { |incident| [incident.struck, incident.back] }
+        met = @jobs.select { |job| job.began < to && (job.ended || to) > from + HELD }
+        first = met.group_by(&:worker).values.map { |jobs| jobs.min_by(&:began) }
+        seconds = first.map { |job| (job.ended || to) - [job.began, from].max }.select { |time| time > HELD }
+        { held: seconds.size, freed: seconds.max }
       end
 
       def writes
