@@ -47,7 +47,7 @@ RSpec.configure do |config|
   config.disable_monkey_patching!
   config.filter_run_when_matching(:focus) unless ENV["CI"]
   # What concerns no database is run once, with the first family.
-  config.filter_run_including(:database) unless Support::Dialect.family == :postgresql
+  config.filter_run_including(database: true, faults: true) unless Support::Dialect.family == :postgresql
   # ... and what concerns no ActiveRecord either, with the last version.
   config.filter_run_excluding(:once) if ENV["POOLKEEPER_ACTIVERECORD"] == "6.1"
   config.filter_run_excluding(only: ->(family) { family != Support::Dialect.family })

@@ -24,7 +24,7 @@ module Bench
     # @return [Array<Result>]
     def call(node)
       node.sql("CREATE TABLE items (id int PRIMARY KEY, value int NOT NULL DEFAULT 0)")
-      node.sql("INSERT INTO items SELECT generate_series(1, #{WORKERS})")
+      node.sql("INSERT INTO items (id) VALUES #{(1..WORKERS).map { |id| "(#{id})" }.join(", ")}")
       OPERATIONS.keys.map do |operation|
         failed = PEERS.to_h { |peer| [peer, []] }
         ROUNDS.times { PEERS.each { |peer| failed[peer] << round(node, peer, operation) } }

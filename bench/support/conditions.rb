@@ -14,6 +14,11 @@ module Bench
         "pg #{PG::VERSION}, #{Etc.nprocessors} cores, load #{load}"
     end
 
+    # @return [String] the same without a server
+    def host
+      "Ruby #{RUBY_VERSION}, ActiveRecord #{ActiveRecord.version}, #{Etc.nprocessors} cores, load #{load}"
+    end
+
     # @return [String] how many processes wanted a core in the last 1, 5 and 15 minutes
     def load
       File.read("/proc/loadavg").split.first(3).join(" ")

@@ -7,6 +7,8 @@ module Support
   module Proc
     # A TCP socket's state in the kernel's tables.
     ESTABLISHED = /\A01\z/
+    # Established, or listening.
+    OPEN = /\A0[1A]\z/
 
     module_function
 
@@ -45,6 +47,16 @@ module Support
     def open_to(port)
       held = fds.values
       remote_inodes(port, "self", ESTABLISHED).count { |inode| held.include?("socket:[#{inode}]") }
+    end
+
+    # @param address [String]
+    # @param port [Integer]
+    # @return [Integer] sockets that listen there, or are held open by whoever did, in this network
+    def open_at(address, port)
+      # The kernel writes an address as this machine stores it.
+      local = [address.split(".").map(&:to_i).pack("C4").unpack1("L"), port]
+      lines = File.readlines("/proc/self/net/tcp").drop(1).map(&:split)
+      lines.count { |fields| fields[1].split(":").map(&:hex) == local && OPEN.match?(fields[3]) }
     end
 
     # @return [Hash{Integer => String}] thread id => name, of native threads too

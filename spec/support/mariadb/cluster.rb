@@ -37,12 +37,7 @@ module Support
 
       def start_standby
         @standby = node("standby", read_only: true).boot
-        standby.sql(<<~SQL)
-          CHANGE MASTER TO MASTER_HOST = '#{primary.host}', MASTER_PORT = #{primary.port},
-            MASTER_USER = '#{REPLICATOR}', MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = 1, MASTER_SSL = 0,
-            MASTER_SSL_VERIFY_SERVER_CERT = 0;
-          START SLAVE
-        SQL
+        standby.follow(primary)
         await_connection
         wait_for_replay(timeout: Node::PATIENCE)
         standby
@@ -62,7 +57,15 @@ module Support
 
       def node(name, **more)
         Template.current.copy(@sandbox, name)
-        Node.new(name, @sandbox, settings: { **@settings, **more }, password: @password)
+        Node.new(name, @sandbox, settings: { **@settings, **more }, password: @password, **place(name))
+      end
+
+      def hand_over(old, heir)
+        old.read_only!(true)
+        yield if block_given?
+        wait_for_replay
+        heir.promote
+        old.follow(heir)
       end
 
       # Asked of the application only, not of the observer.

@@ -77,6 +77,21 @@ module Support
         self
       end
 
+      # Makes it the replica of another node, from what it has of that one's log on.
+      #
+      # @param leader [Node]
+      # @return [self]
+      def follow(leader)
+        sql(<<~SQL)
+          SET GLOBAL gtid_slave_pos = @@gtid_current_pos;
+          CHANGE MASTER TO MASTER_HOST = '#{leader.host}', MASTER_PORT = #{leader.port},
+            MASTER_USER = '#{REPLICATOR}', MASTER_USE_GTID = slave_pos, MASTER_CONNECT_RETRY = 1, MASTER_SSL = 0,
+            MASTER_SSL_VERIFY_SERVER_CERT = 0;
+          START SLAVE
+        SQL
+        self
+      end
+
       private
 
       def signals
@@ -96,8 +111,9 @@ module Support
       end
 
       def configure
-        own = { port:, socket:, datadir: data, tmpdir: @sandbox.root, pid_file: @sandbox.path("#{name}.pid"),
-                general_log_file: @log.path, server_id: name == "primary" ? 1 : 2 }
+        own = { port:, bind_address: host, socket:, datadir: data, tmpdir: @sandbox.root,
+                pid_file: @sandbox.path("#{name}.pid"), general_log_file: @log.path,
+                server_id: name == "primary" ? 1 : 2 }
         File.write(configuration_file, Settings.new(own, @settings).to_s)
       end
 

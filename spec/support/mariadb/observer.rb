@@ -10,7 +10,7 @@ module Support
     module Observer
       # What tests ask about a client's connection; `pid` is the number that the server gave it, for KILL. Times are
       # strings as MariaDB writes them. `application_name` is the program_name among the connection's attributes.
-      Backend = Struct.new(:pid, :application_name, :state, :xact_start, :client_port, :query, :command,
+      Backend = Struct.new(:pid, :application_name, :state, :xact_start, :client_addr, :client_port, :query, :command,
                            keyword_init: true)
       # Statements of the observer are not in the general log, and none waits forever.
       OPTIONS = "SET SESSION sql_log_off = ON, max_statement_time = 30"
@@ -19,6 +19,7 @@ module Support
                CASE WHEN p.command <> 'Sleep' THEN 'active'
                     WHEN x.state = 'ACTIVE' THEN 'idle in transaction' ELSE 'idle' END AS state,
                IF(x.state = 'ACTIVE', NOW(6) - INTERVAL x.timer_wait DIV 1000000 MICROSECOND, NULL) AS xact_start,
+               SUBSTRING_INDEX(p.host, ':', 1) AS client_addr,
                SUBSTRING_INDEX(IF(p.host LIKE '%:%', p.host, '-1'), ':', -1) AS client_port,
                COALESCE(p.info, s.sql_text) AS query
         FROM information_schema.processlist p

@@ -44,13 +44,21 @@ module Support
       end
 
       def node(name)
-        Node.new(name, @sandbox, settings: @settings, password: @password)
+        Node.new(name, @sandbox, settings: @settings, password: @password, **place(name))
+      end
+
+      # An orderly shutdown sends the standby all that was committed.
+      def hand_over(old, heir)
+        old.stop
+        yield if block_given?
+        heir.promote
+        old.follow(heir)
       end
 
       # Over TCP only; the socket stays open to the observer and the standby.
       def require_password
         access = @sandbox.path("primary", "pg_hba.conf")
-        File.write(access, File.read(access).sub(/^(host .*) trust$/, '\1 scram-sha-256'))
+        File.write(access, File.read(access).gsub(/^(host .*) trust$/, '\1 scram-sha-256'))
       end
 
       def install_password(primary)

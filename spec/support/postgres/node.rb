@@ -21,7 +21,8 @@ module Support
 
       # @return [String] folder of the unix socket
       def socket_dir
-        @sandbox.root
+        # Its file is named after the port, which nodes at different addresses share.
+        host == Servers::Port::LOOPBACK ? @sandbox.root : @sandbox.path("#{name}-socket")
       end
 
       # @return [String] for libpq, sqlx, or ActiveRecord
@@ -86,6 +87,18 @@ module Support
         self
       end
 
+      # Starts it, while it is stopped, as the standby of another node.
+      #
+      # @param leader [Node]
+      # @return [self]
+      def follow(leader)
+        conninfo = "host=#{leader.socket_dir} port=#{leader.port} user=#{SUPERUSER}"
+        @settings = { **@settings, primary_conninfo: conninfo }
+        configure
+        File.write(File.join(data, "standby.signal"), "")
+        start
+      end
+
       private
 
       def signals
@@ -101,7 +114,9 @@ module Support
       end
 
       def configure
-        settings = Settings.new({ port:, unix_socket_directories: socket_dir, cluster_name: name }, @settings)
+        @sandbox.run("mkdir", "-p", socket_dir) unless File.directory?(socket_dir)
+        own = { port:, listen_addresses: host, unix_socket_directories: socket_dir, cluster_name: name }
+        settings = Settings.new(own, @settings)
         File.write(File.join(data, "postgresql.conf"), settings.to_s)
       end
 

@@ -10,8 +10,8 @@ module Support
     module Observer
       NAME = "observer"
       # What tests ask about a client backend. Times are strings as PostgreSQL writes them.
-      Backend = Struct.new(:pid, :application_name, :state, :xact_start, :client_port, :query, :backend_start,
-                           keyword_init: true)
+      Backend = Struct.new(:pid, :application_name, :state, :xact_start, :client_addr, :client_port, :query,
+                           :backend_start, :state_change, keyword_init: true)
       # The observer can write where applications may not, and never waits forever.
       OPTIONS = "-c default_transaction_read_only=off -c statement_timeout=30s"
       BACKENDS = <<~SQL.freeze

@@ -13,11 +13,13 @@ module Support
         CREATE DATABASE #{DATABASE} OWNER #{ROLE};
         GRANT #{SUPERUSER} TO #{ROLE};
       SQL
-      # Loopback only, and the socket for those who look on. `scram` becomes the real method where a password is set.
+      # Loopback and the suite's own network, and the socket for those who look on. `scram` becomes the real method
+      # where a password is set.
       ACCESS = <<~CONF
         local all all trust
         local replication all trust
         host all all 127.0.0.1/32 trust
+        host all all 10.77.0.0/16 trust
       CONF
 
       def initialize

@@ -23,13 +23,13 @@ module Support
         !@server.nil? && @server.running?
       end
 
-      # The first start: chooses the port.
+      # The first start: chooses the port, unless it was given.
       #
       # @return [self]
       def boot
         attempts = 0
         begin
-          @port = Port.free
+          @port = @given || Port.free(host)
           configure
           launch
         rescue PortTaken
@@ -82,7 +82,7 @@ module Support
         children = Processes.children(victim.pid)
         victim.signal(:KILL)
         leave_quietly(children)
-        await("all of #{name} ended") { [victim, *children].none?(&:running?) && Port.refused?(port) }
+        await("all of #{name} ended") { [victim, *children].none?(&:running?) && Port.refused?(port, host) }
         self
       end
 

@@ -17,21 +17,22 @@ module Support
       attr_reader :name
       # @return [Integer]
       attr_reader :port
+      # @return [String] where it listens
+      attr_reader :host
 
       # @param name [String] also of the data folder, which must exist
       # @param sandbox [Sandbox]
       # @param settings [Hash] for the configuration file
       # @param password [String, nil] of the application's user
-      def initialize(name, sandbox, settings: {}, password: nil)
+      # @param host [String] where it listens
+      # @param port [Integer, nil] any that is free, unless given
+      def initialize(name, sandbox, settings: {}, password: nil, host: Port::LOOPBACK, port: nil)
         @name = name
         @sandbox = sandbox
         @settings = settings
         @password = password
-      end
-
-      # @return [String]
-      def host
-        "127.0.0.1"
+        @host = host
+        @given = port
       end
 
       # @param path [String] file of SQL statements

@@ -1,0 +1,103 @@
+# frozen_string_literal: true
+
+require_relative "catalogue"
+require_relative "scene"
+require_relative "subject"
+require_relative "verdict"
+
+module Support
+  module Faults
+    # One fault, done once to processes that are at work: started, looked at, harmed, and looked at again.
+    class Run
+      # Seconds of work before, and after all is well again.
+      BEFORE = 0.3
+      AFTER = 0.7
+
+      # @param theatre [Theatre]
+      # @param fault [Fault]
+      # @param subjects [Array<Subject>] not yet launched
+      # @param random [Random]
+      def initialize(theatre, fault, subjects, random)
+        @cluster = theatre.cluster
+        @fault = fault
+        @subjects = subjects
+        @scene = Scene.new(fault, @cluster, theatre.name, subjects, random)
+      end
+
+      # @return [Hash{Subject => Verdict}]
+      def call
+        @subjects.each(&:launch).each(&:await)
+        before = look
+        work { @scene.strike }
+        verdicts = @subjects.to_h { |subject| [subject, judge(subject, *before.fetch(subject))] }
+        leave_no_trace
+        verdicts
+      ensure
+        @subjects.each(&:close)
+      end
+
+      private
+
+      def look
+        @subjects.to_h { |subject| [subject, [subject.still(@cluster), subject.backends(@cluster)]] }
+      end
+
+      def work
+        @subjects.each(&:go)
+        sleep(BEFORE)
+        yield
+        sleep(@subjects.map { |subject| Verdict.grace(subject) }.max + AFTER)
+        @subjects.each(&:rest).each(&:await_rest)
+      end
+
+      def judge(subject, before, sessions)
+        verdict = Verdict.new(subject, @scene.incidents, @fault, rows(subject))
+        after = subject.settled(@cluster, before)
+        verdict.resources = [before, after]
+        verdict.note(after.grown_since(before))
+        verdict.note("#{subject.rested[:stuck]} workers are stuck") unless subject.rested[:stuck].zero?
+        verdict.note("an incident is still open") unless subject.rested[:healthy]
+        verdict.note(left(subject, verdict), harmed(subject, sessions))
+        verdict
+      end
+
+      # As another client counts them.
+      def rows(subject)
+        sql = "SELECT worker, number, count(*) FROM numbers WHERE worker IN (#{subject.numbers.join(",")}) " \
+              "GROUP BY worker, number"
+        @cluster.primary.sql(sql).to_h { |worker, number, count| [[worker.to_i, number.to_i], count.to_i] }
+      end
+
+      # Transactions that nobody ends, and connections to who must not be written to any more.
+      def left(subject, verdict)
+        backends = subject.backends(@cluster)
+        verdict.kept = backends[@cluster.standby].size
+        idle = backends.values.flatten.count { |one| one.state.to_s.start_with?("idle in transaction") }
+        ["#{idle} are idle in a transaction"].first(idle.clamp(0, 1)) + former(backends)
+      end
+
+      # Everybody reads and writes at the new primary after a promotion.
+      def former(backends)
+        return [] unless @fault.name == "promotion" && backends[@cluster.standby].any?
+
+        ["#{backends[@cluster.standby].size} connections to the old primary are left"]
+      end
+
+      # Interrupted workers lose connections of their own.
+      def harmed(subject, sessions)
+        return [] if subject.interrupted?
+
+        now = subject.backends(@cluster)
+        spared = @scene.incidents.map(&:spared).inject(:&)
+        spared.filter_map do |node|
+          lost = sessions[node].map(&:pid) - now[node].map(&:pid)
+          "#{lost.size} healthy connections to the #{node.name} are gone" if lost.any?
+        end
+      end
+
+      def leave_no_trace
+        @cluster.wait_for_replay
+      end
+    end
+  end
+end

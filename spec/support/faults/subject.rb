@@ -1,0 +1,171 @@
+# frozen_string_literal: true
+
+require "io/wait"
+require "json"
+require "rbconfig"
+require_relative "../network"
+require_relative "../proc"
+require_relative "child/journal"
+
+module Support
+  module Faults
+    # A process under test, as the coordinator has it: started, told what to do, and looked at from outside.
+    class Subject
+      CHILD = File.expand_path("child.rb", __dir__)
+      LIBRARY = File.expand_path("../../../lib", __dir__)
+      # Seconds for an answer: its workers may be blocked for as long as a fault lasts.
+      PATIENCE = 60
+      # Seconds until threads and descriptors that are about to go have gone; Ruby keeps an idle thread for a while.
+      SETTLING = 12
+
+      # What the kernel and the servers say of it.
+      Figures = Struct.new(:connections, :threads, :descriptors) do
+        def to_s
+          to_a.join("/")
+        end
+
+        # @return [Array<String>] what there is more of than before
+        def grown_since(before)
+          members.select { |name| self[name] > before[name] }
+                 .map { |name| "#{name} have grown from #{before[name]} to #{self[name]}" }
+        end
+      end
+
+      # @return [Network::Link]
+      attr_reader :link
+      # @return [String] such as "observed, 5 workers, interrupted"
+      attr_reader :title
+      # @return [Integer] of the workers, forked ones counted
+      attr_reader :workers
+      # @return [String] "observed", "native" or "bare"
+      attr_reader :kind
+      # @return [Hash] stuck (workers), events and healthy, as it said when it came to rest
+      attr_reader :rested
+
+      # @param folder [String] of its own
+      # @param settings [Hash] see {Child}
+      def initialize(folder, settings)
+        @folder = folder
+        @settings = settings
+        @title = "#{settings[:title]} #{settings[:count]} workers #{settings[:manner]}"
+        @kind = settings.fetch(:kind)
+        @workers = settings.fetch(:count) * (settings[:manner] == "forked" ? 2 : 1)
+        Dir.mkdir(folder)
+      end
+
+      # @return [Boolean] whether its workers are killed and cut off
+      def interrupted?
+        @settings[:manner] == "interrupted"
+      end
+
+      # @return [self] once its namespace is there
+      def launch
+        settings = { **@settings, folder: @folder, link: Network::Link.next }
+        command = Network.apart(RbConfig.ruby, "-I#{LIBRARY}", CHILD, JSON.generate(settings))
+        @io = IO.popen([*command, { err: [errors, "a"] }], "r+")
+        hear
+        @link = Network::Link.new(@io.pid, settings.fetch(:link))
+        @io.puts("join")
+        self
+      end
+
+      # @return [void] once its pools are warm and its workers at rest
+      def await
+        @pids = hear.fetch(:pids)
+      end
+
+      # @return [void]
+      def go
+        @io.puts("go")
+        hear
+      end
+
+      # Tells the workers to end what they are at, and to stay.
+      #
+      # @return [void]
+      def rest
+        @io.puts("rest")
+      end
+
+      # @return [void] once they do
+      def await_rest
+        @rested = hear
+      end
+
+      # @return [Array<Journal::Job>]
+      def jobs
+        Journal.read(@folder)
+      end
+
+      # @return [Array<Integer>] numbers of the workers that ever were
+      def numbers
+        Dir.children(@folder).grep(/\Aworker-/).map { |name| name[/\d+/].to_i }
+      end
+
+      # @param cluster [Servers::Cluster]
+      # @return [Figures]
+      def figures(cluster)
+        Figures.new(backends(cluster).values.sum(&:size), @pids.sum { |pid| Proc.threads(pid).size },
+                    @pids.sum { |pid| Proc.fds(pid).size - lost_while_connecting(cluster, pid) })
+      end
+
+      # @return [Figures] once they stand still
+      def still(cluster)
+        last = nil
+        Support.wait_until(timeout: SETTLING, interval: 0.2, message: "the figures stand still") do
+          before = last
+          before == (last = figures(cluster))
+        end
+        last
+      end
+
+      # @return [Figures] once none has grown, or as they are when it is time
+      def settled(cluster, before)
+        Support.wait_until(timeout: SETTLING, interval: 0.1) { figures(cluster).grown_since(before).empty? }
+        figures(cluster)
+      rescue DeadlineError
+        figures(cluster)
+      end
+
+      # @return [Hash{Servers::Node => Array}] its sessions on each server
+      def backends(cluster)
+        cluster.nodes.to_h { |node| [node, node.backends(client_addr: link.address)] }
+      end
+
+      # @return [String] what it wrote to standard error
+      def said
+        File.exist?(errors) ? File.read(errors) : ""
+      end
+
+      # Ends it, whatever it is at.
+      def close
+        return unless @io
+
+        Process.kill(:KILL, *@pids || @io.pid)
+      rescue Errno::ESRCH
+        nil
+      ensure
+        @io&.close
+      end
+
+      private
+
+      # A thread that is killed while libpq connects leaves the socket of no connection, for good; what connections
+      # there are is counted on the server.
+      def lost_while_connecting(cluster, pid)
+        interrupted? ? Proc.sockets_to(cluster.primary.port, pid) : 0
+      end
+
+      def errors
+        File.join(@folder, "errors")
+      end
+
+      def hear
+        line = @io.gets if @io.wait_readable(PATIENCE)
+        raise "#{title} gives no answer; it said: #{said[-3000..] || said}" if line.nil?
+
+        JSON.parse(line, symbolize_names: true)
+      end
+    end
+  end
+end
