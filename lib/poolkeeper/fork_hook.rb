@@ -113,6 +113,8 @@ module Poolkeeper
 
       def stay_alone
         Core._want_watch(false)
+        # What they find out is told to nobody here.
+        Monitors._want(nil, 1.0, 1.0, 1)
         Core._leak_threshold(nil)
         Observed::Stacks.want(false)
         # Not by way of the logger, whose lock may be held for ever by a thread that is not here.

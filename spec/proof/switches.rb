@@ -102,7 +102,7 @@ module Switches
     # Asks about every lease.
     def patience
       original = Poolkeeper::Monitors.method(:_want)
-      replace(Poolkeeper::Monitors, :_want) { |_after, *others| original.call(0.000001, *others) }
+      replace(Poolkeeper::Monitors, :_want) { |after, *others| original.call(after && 0.000001, *others) }
     end
 
     def leak_reports

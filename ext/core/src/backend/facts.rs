@@ -7,8 +7,9 @@ use std::time::Duration;
 pub struct Facts {
     /// Which server it is, whatever its address: two that answer alike are one.
     pub server: String,
-    /// For how long it has been running.
-    pub up_for: Duration,
+    /// For how long it has been running; `None` where that cannot be told, or nobody knows whether another server answers
+    /// at the same address too.
+    pub up_for: Option<Duration>,
     /// Whether it takes no writes from anybody.
     pub read_only: bool,
     /// Whether it says that it is where it was asked, so that nobody stands in between: no pooler, no balancer.

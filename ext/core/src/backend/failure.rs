@@ -43,6 +43,8 @@ pub struct Failure {
     pub outdated: bool,
     /// Told by a library in this process, whose numbers are its own and say nothing of any server.
     pub local: bool,
+    /// What the system says, where the socket failed or could not be had.
+    pub io: Option<std::io::ErrorKind>,
 }
 
 impl Failure {
@@ -56,6 +58,7 @@ impl Failure {
             fatal: false,
             outdated: false,
             local: false,
+            io: None,
         }
     }
 
@@ -75,6 +78,24 @@ impl Failure {
             (false, Some(number)) => matches!(number, 1969 | 3024),
             (false, None) => self.sqlstate.as_deref() == Some("57014"),
         }
+    }
+
+    /// Whether it was this side that failed, for want of a descriptor or of a way: it says nothing of anybody else.
+    pub fn is_our_own(&self) -> bool {
+        use std::io::ErrorKind::{
+            BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected, NotFound, UnexpectedEof,
+        };
+        let theirs = [
+            BrokenPipe,
+            ConnectionAborted,
+            ConnectionRefused,
+            ConnectionReset,
+            NotConnected,
+            // A socket that no server has left in its place.
+            NotFound,
+            UnexpectedEof,
+        ];
+        self.kind == Kind::Lost && self.io.is_some_and(|kind| !theirs.contains(&kind))
     }
 
     /// Whether the session is beyond use.
@@ -141,6 +162,9 @@ impl From<sqlx::Error> for Failure {
             _ => Kind::Protocol,
         };
         let mut failure = Failure::new(kind, words(&error));
+        if let sqlx::Error::Io(error) = &error {
+            failure.io = Some(error.kind());
+        }
         if let sqlx::Error::Database(answer) = &error {
             failure.sqlstate = answer.code().map(|code| code.into_owned());
             if let Some(postgres) = answer.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
@@ -198,6 +222,15 @@ mod tests {
         assert_eq!((refused.kind, refused.fault_of_connect()), (Kind::Tls, None));
         let closed = io(std::io::ErrorKind::UnexpectedEof);
         assert_eq!(closed.fault_of_connect(), Some(Fault::Unreachable));
+    }
+
+    #[test]
+    fn a_way_that_there_is_not_is_our_own_failure_and_a_refusal_is_not() {
+        use std::io::ErrorKind;
+        let io = |kind| Failure::from(sqlx::Error::Io(std::io::Error::new(kind, "as it may be")));
+        assert!(io(ErrorKind::HostUnreachable).is_our_own() && io(ErrorKind::Other).is_our_own());
+        assert!(!io(ErrorKind::ConnectionRefused).is_our_own() && !io(ErrorKind::UnexpectedEof).is_our_own());
+        assert!(!answer("57P03", true).is_our_own());
     }
 
     #[test]

@@ -27,46 +27,54 @@ pub struct Acquaintance {
 #[derive(Debug, Clone)]
 struct Known {
     server: String,
-    started: Instant,
+    started: Option<Instant>,
     read_only: bool,
+    /// Over which log-in it was said.
+    session: u64,
 }
 
 impl Known {
     fn agrees(&self, other: &Known) -> bool {
-        let apart = self.started.max(other.started) - self.started.min(other.started);
-        self.server == other.server && self.read_only == other.read_only && apart < SLACK
+        self.server == other.server && self.read_only == other.read_only && !started_apart(self, other)
     }
 }
 
+fn started_apart(one: &Known, other: &Known) -> bool {
+    let times = one.started.zip(other.started);
+    times.is_some_and(|(one, other)| one.max(other) - one.min(other) >= SLACK)
+}
+
 impl Acquaintance {
-    /// Takes an answer. What it says other than before is believed when the next answer agrees, and nothing is believed
-    /// of a server that somebody stands in front of.
-    pub fn learn(&mut self, facts: &Facts, now: Instant) -> Vec<News> {
-        let started = now.checked_sub(facts.up_for).filter(|_| facts.direct);
-        let Some(started) = started else {
+    /// Takes an answer that came over this log-in. What it says other than before is believed when the next one agrees
+    /// over another log-in, and nothing is believed of a server that somebody stands in front of. Returns what is new, and
+    /// whether the next answer is to come over another.
+    pub fn learn(&mut self, facts: &Facts, session: u64, now: Instant) -> (Vec<News>, bool) {
+        if !facts.direct {
             *self = Acquaintance::default();
-            return Vec::new();
-        };
+            return (Vec::new(), false);
+        }
         let known = Known {
             server: facts.server.clone(),
-            started,
+            started: facts.up_for.and_then(|time| now.checked_sub(time)),
             read_only: facts.read_only,
+            session,
         };
         let Some(believed) = &self.believed else {
             self.believed = Some(known);
-            return Vec::new();
+            return (Vec::new(), false);
         };
         if believed.agrees(&known) {
             self.doubt = None;
-            return Vec::new();
+            return (Vec::new(), false);
         }
-        if !self.doubt.take().is_some_and(|doubt| doubt.agrees(&known)) {
+        let sure = |doubt: &Known| doubt.agrees(&known) && doubt.session != known.session;
+        if !self.doubt.take().as_ref().is_some_and(sure) {
             self.doubt = Some(known);
-            return Vec::new();
+            return (Vec::new(), true);
         }
         let news = news(believed, &known);
         self.believed = Some(known);
-        news
+        (news, false)
     }
 }
 
@@ -75,7 +83,10 @@ fn news(before: &Known, now: &Known) -> Vec<News> {
     if before.server != now.server {
         return Vec::new();
     }
-    let restarted = (now.started >= before.started + SLACK).then_some(News::Restarted(now.started));
+    // A clock that was set ends no log-in, and a restart ends all.
+    let later =
+        |at: &Instant| before.session != now.session && before.started.is_some_and(|before| *at >= before + SLACK);
+    let restarted = now.started.filter(later).map(News::Restarted);
     let demoted = (now.read_only && !before.read_only).then_some(News::Demoted);
     restarted.into_iter().chain(demoted).collect()
 }
@@ -87,15 +98,19 @@ mod tests {
     fn facts(up_for: u64, read_only: bool) -> Facts {
         Facts {
             server: "7301".to_owned(),
-            up_for: Duration::from_secs(up_for),
+            up_for: Some(Duration::from_secs(up_for)),
             read_only,
             direct: true,
         }
     }
 
+    /// Each over a log-in of its own.
     fn learnt(answers: &[Facts]) -> Vec<News> {
         let (mut known, start) = (Acquaintance::default(), Instant::now());
-        answers.iter().flat_map(|facts| known.learn(facts, start)).collect()
+        let answers = answers.iter().zip(1..);
+        answers
+            .flat_map(|(facts, session)| known.learn(facts, session, start).0)
+            .collect()
     }
 
     #[test]
@@ -107,6 +122,15 @@ mod tests {
         ));
         let demoted = [facts(90, false), facts(90, true), facts(90, true), facts(90, true)];
         assert_eq!(learnt(&demoted), [News::Demoted]);
+    }
+
+    #[test]
+    fn a_second_opinion_over_the_same_log_in_is_none() {
+        let (mut known, start) = (Acquaintance::default(), Instant::now());
+        known.learn(&facts(90, false), 1, start);
+        assert_eq!(known.learn(&facts(90, true), 1, start), (vec![], true));
+        assert_eq!(known.learn(&facts(90, true), 1, start), (vec![], true));
+        assert_eq!(known.learn(&facts(90, true), 2, start), (vec![News::Demoted], false));
     }
 
     #[test]
@@ -133,8 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn a_promotion_is_no_news_and_a_clock_that_is_set_by_a_second_is_no_restart() {
+    fn a_promotion_or_a_clock_that_was_set_is_no_news() {
         assert_eq!(learnt(&[facts(90, true), facts(90, false), facts(90, false)]), []);
         assert_eq!(learnt(&[facts(90, false), facts(89, false), facts(89, false)]), []);
+        let untold = Facts {
+            up_for: None,
+            ..facts(0, false)
+        };
+        assert_eq!(learnt(&[facts(90, false), untold.clone(), untold]), []);
     }
 }

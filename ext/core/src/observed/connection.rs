@@ -62,8 +62,8 @@ pub struct Lease {
     pub seeded: bool,
     /// Whether a release has left it alone and said so.
     pub kept: bool,
-    /// Whether its owner's side was asked for the socket that it has now.
-    pub asked: bool,
+    /// When its owner's side was last asked for the socket that it has.
+    pub asked_at: Option<Instant>,
     /// Whether it was reported for its age.
     pub reported: bool,
 }
@@ -77,7 +77,7 @@ impl Lease {
             since: Instant::now(),
             seeded: false,
             kept: false,
-            asked: false,
+            asked_at: None,
             reported: false,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Condemned, Mirror};
 use crate::owner::OwnerId;
@@ -53,11 +53,17 @@ impl Mirror {
         })
     }
 
-    /// Whether this lease's socket is asked for the first time: once is enough.
-    pub fn ask(&mut self, connection: u64) -> bool {
+    /// Whether this lease's socket is to be asked for, which is not done again within this time.
+    pub fn ask(&mut self, connection: u64, within: Duration) -> bool {
         let entry = self.connections.get_mut(&connection);
-        let lease = entry.and_then(|entry| entry.lease.as_mut());
-        lease.is_some_and(|lease| !std::mem::replace(&mut lease.asked, true))
+        let Some(lease) = entry.and_then(|entry| entry.lease.as_mut()) else {
+            return false;
+        };
+        let asks = lease.asked_at.is_none_or(|at| at.elapsed() >= within);
+        if asks {
+            lease.asked_at = Some(Instant::now());
+        }
+        asks
     }
 
     /// Whether a connection is severed for the first time over its present socket.
@@ -117,17 +123,21 @@ impl Mirror {
     }
 }
 
-/// Whether a configured address (a name or a path, perhaps with a port) may stand for a peer.
+/// Whether a configured address (a name or a path, or several, perhaps with ports) may stand for a peer.
 fn is_like(configured: &str, peer: &str) -> bool {
-    let port = |address: &str| address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
-    match (peer.strip_prefix("unix:"), port(configured)) {
-        (Some(path), _) => {
-            configured.starts_with('/') && path.starts_with(configured.split(':').next().unwrap_or(configured))
-                || configured.starts_with("localhost")
-        }
-        (None, Some(configured)) => port(peer) == Some(configured),
-        // Neither says a port: PostgreSQL's, MySQL's.
-        (None, None) => matches!(port(peer), Some(5432 | 3306)),
+    if let Some(path) = peer.strip_prefix("unix:") {
+        let folder = configured.split(':').next().unwrap_or(configured);
+        return configured.starts_with("localhost") || (folder.starts_with('/') && path.starts_with(folder));
+    }
+    // An address of version 6 ends with no port unless it stands in brackets.
+    let bare = configured.matches(':').count() > 1 && !configured.contains(['[', ',']);
+    let words = configured.split([':', ',']).filter(|_| !bare);
+    let ports: Vec<u16> = words.filter_map(|word| word.parse().ok()).collect();
+    let port = peer.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    match ports[..] {
+        // PostgreSQL's, MySQL's.
+        [] => matches!(port, Some(5432 | 3306)),
+        _ => port.is_some_and(|port| ports.contains(&port)),
     }
 }
 
@@ -138,6 +148,8 @@ mod tests {
     #[test]
     fn a_socket_of_another_kind_of_server_is_not_taken_for_a_connection() {
         assert!(is_like("db.example:5433", "10.0.0.1:5433") && is_like("db.example", "10.0.0.1:5432"));
+        assert!(is_like("::1", "[::1]:5432") && is_like("[::1]:5433", "[::1]:5433"));
+        assert!(is_like("a,b:5433,5434", "10.0.0.1:5433") && is_like("a,b:5433,5434", "10.0.0.1:5434"));
         assert!(!is_like("db.example:5433", "10.0.0.1:9092") && !is_like("db.example", "10.0.0.1:9092"));
         assert!(is_like("/run/postgresql:5433", "unix:/run/postgresql/.s.PGSQL.5433"));
         assert!(is_like("localhost", "unix:/run/mysqld/mysqld.sock"));

@@ -24,6 +24,7 @@ impl Process {
     /// A lease that nobody announced. Returns whether the mirror had missed it.
     pub fn seed(&'static self, connection: u64, lease: Lease) -> bool {
         let missed = self.mirror(|mirror| mirror.seed(connection, lease));
+        self.lease_begins();
         self.expect_overdue();
         missed
     }

@@ -88,6 +88,7 @@ impl Process {
     /// Reports what is due. Returns when the next one is; nothing where no lease is out, and the timer ends.
     fn report_overdue(&self) -> Option<Instant> {
         trip::here("leases");
+        let had_none = self.threshold.get().is_none();
         let (overdue, next) = self.mirror(|mirror| {
             let found = self
                 .threshold
@@ -99,6 +100,12 @@ impl Process {
                 self.threshold.armed.store(false, Ordering::SeqCst);
             }
             (overdue, next)
+        });
+        // A threshold that has come meanwhile has found the timer running.
+        let next = next.or_else(|| {
+            let again =
+                self.threshold.get().is_some() && had_none && !self.threshold.armed.swap(true, Ordering::SeqCst);
+            again.then(Instant::now)
         });
         for lease in overdue.into_iter().filter(|_| !trip::off("overdue")) {
             self.events.push(Event::Overdue(lease));

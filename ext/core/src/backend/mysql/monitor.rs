@@ -1,7 +1,6 @@
 //! What a host monitor asks a MySQL or MariaDB server.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 use sqlx::{AssertSqlSafe, Executor, Row};
@@ -25,19 +24,16 @@ pub(super) fn at(options: &MySqlConnectOptions, host: &str) -> Option<MySqlConne
     Some(options.host(&address.ip().to_string()).port(address.port()))
 }
 
-/// A server says its port and not its address: a proxy has another port than the servers behind it.
+/// A server says its port and not its address. A proxy may have another port than the servers behind it, and a balancer
+/// the same: so nothing is made of when it was started, which may be another server's.
 pub(super) async fn facts(connection: &mut MySqlConnection, host: &str) -> Result<Facts, Failure> {
     let ask = format!("SELECT CAST({SERVER} AS CHAR), @@global.read_only, @@port");
     let row = connection.fetch_one(sqlx::raw_sql(AssertSqlSafe(ask))).await?;
-    let status = connection
-        .fetch_one(sqlx::raw_sql("SHOW GLOBAL STATUS LIKE 'Uptime'"))
-        .await?;
-    let up_for: String = status.try_get_unchecked(1)?;
     let port: u64 = row.try_get_unchecked(2)?;
     let asked: Option<SocketAddr> = host.parse().ok();
     Ok(Facts {
         server: row.try_get_unchecked(0)?,
-        up_for: Duration::from_secs(up_for.parse().unwrap_or_default()),
+        up_for: None,
         read_only: row.try_get_unchecked::<i64, _>(1)? != 0,
         direct: asked.is_some_and(|asked| u64::from(asked.port()) == port),
     })

@@ -45,7 +45,8 @@ pub(super) async fn facts(connection: &mut PgConnection, host: &str) -> Result<F
         Err(error) => return Err(error.into()),
     };
     Ok(Facts {
-        up_for: Duration::try_from_secs_f64(row.try_get_unchecked(0)?).unwrap_or_default(),
+        // A clock that was set back since says less than nothing.
+        up_for: Duration::try_from_secs_f64(row.try_get_unchecked(0)?).ok(),
         read_only: row.try_get_unchecked(1)?,
         direct: !server.is_empty() && is_at(&row, host)?,
         server,

@@ -1,6 +1,7 @@
 //! Host monitors: asleep while all leases are short, and at most one a host while they are not.
 
 mod news;
+mod question;
 mod rounds;
 mod silence;
 mod watcher;
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 
 use super::Process;
@@ -23,6 +24,8 @@ use crate::pool::Options;
 use crate::socket;
 use crate::watch::runtime::epolls;
 
+/// Credentials that were refused are tried again after this time.
+const REFUSAL: Duration = Duration::from_secs(300);
 /// Hosts that are remembered; beyond this number those without a monitor are forgotten.
 const HOSTS: usize = 256;
 
@@ -46,8 +49,8 @@ pub(super) struct Monitors {
 #[derive(Debug, Default)]
 struct Known {
     watched: bool,
-    /// The pools by whose credentials the host lets nobody in.
-    refused: FxHashSet<u64>,
+    /// The pools by whose credentials the host lets nobody in: since when, and why.
+    refused: FxHashMap<u64, (Instant, String)>,
     /// Whether it was said that it cannot be watched over.
     told: bool,
     acquaintance: Acquaintance,
@@ -82,9 +85,10 @@ impl Process {
     pub fn want_monitors(&'static self, settings: Option<Settings>) {
         self.monitors.wanted.set(settings);
         self.monitors.wake.notify_one();
-        // Where they have not begun they do with the next lease.
-        if !self.monitors.begun.load(Ordering::SeqCst) {
-            self.monitors.asleep.store(true, Ordering::SeqCst);
+        // Where they have not begun they do with the next lease, or at once where there has been one.
+        let begun = self.monitors.begun.load(Ordering::SeqCst);
+        if settings.is_some() && !begun && !self.monitors.asleep.swap(true, Ordering::SeqCst) {
+            self.begin_rounds();
         }
     }
 
@@ -106,6 +110,7 @@ impl Process {
     /// By what the host monitors of an observed pool's servers go; it is read when it is needed.
     pub fn credentials(&self, pool: u64, url: String) {
         lock(&self.monitors.credentials).insert(pool, url);
+        self.forget_refusals(pool);
     }
 
     /// The descriptors by which the runtime follows its sockets.
@@ -116,6 +121,13 @@ impl Process {
     /// A pool is gone for good.
     pub fn forget_credentials(&self, pool: u64) {
         lock(&self.monitors.credentials).remove(&pool);
+        self.forget_refusals(pool);
+    }
+
+    fn forget_refusals(&self, pool: u64) {
+        for known in lock(&self.monitors.hosts).values_mut() {
+            known.refused.remove(&pool);
+        }
     }
 
     /// A socket was seen for the first time: it gets its deadline.
@@ -155,15 +167,18 @@ impl Process {
     /// # Errors
     ///
     /// In words, where the host lets none of them in, or nobody knows how to ask.
-    fn way_to(&self, host: &Arc<str>, pools: &[u64]) -> Result<(u64, Box<dyn Backend>), String> {
+    fn way_to(&self, host: &Arc<str>, leases: &[Long]) -> Result<(u64, Box<dyn Backend>), String> {
         let mut reason = "no pool of it has credentials that a monitor can use".to_owned();
         let known = lock(&self.monitors.hosts).get(host).map(|known| known.refused.clone());
         let refused = known.unwrap_or_default();
-        for pool in pools.iter().filter(|pool| !refused.contains(pool)) {
-            match self.way_of(*pool, host) {
-                Ok(Some(backend)) => return Ok((*pool, backend)),
-                Ok(None) => {}
-                Err(error) => reason = error.to_string(),
+        for pool in leases.iter().map(|lease| lease.pool) {
+            match refused.get(&pool).filter(|(at, _)| at.elapsed() < REFUSAL) {
+                Some((_, refusal)) => reason.clone_from(refusal),
+                None => match self.way_of(pool, host) {
+                    Ok(Some(backend)) => return Ok((pool, backend)),
+                    Ok(None) => {}
+                    Err(error) => reason = error.to_string(),
+                },
             }
         }
         Err(reason)
@@ -190,14 +205,16 @@ impl Process {
         let (since, plausible) = self.mirror(|mirror| {
             let other = mirror.connection_over(identity);
             let free = other.is_none_or(|other| other == connection);
-            let since = mirror.lease(connection).map(|lease| lease.since);
+            let lease = mirror.lease(connection);
+            // Where nobody saw its begin, nobody knows what was opened in it.
+            let since = lease.map(|lease| Some(lease.since).filter(|_| !lease.seeded));
             (since, free && mirror.may_lead_to(connection, &peer))
         });
         let Some(since) = since.filter(|_| plausible) else {
             return false;
         };
         if !self.mirror(|mirror| mirror.has_socket(connection, Some(identity))) {
-            self.new_socket(connection, descriptor, Some(identity), Some(since));
+            self.new_socket(connection, descriptor, Some(identity), since);
         }
         self.monitors.wake.notify_one();
         true

@@ -10,14 +10,12 @@ use crate::lock::lock;
 use crate::observed::Condemned;
 
 impl Process {
-    /// Takes what a host said of itself, where it said anything.
-    pub(super) fn learn(&'static self, host: &Arc<str>, facts: Option<Facts>) {
-        let Some(facts) = facts else { return };
+    /// Takes what a host said of itself over a log-in. Returns whether it is to be asked over another next.
+    pub(super) fn learn(&'static self, host: &Arc<str>, facts: &Facts, session: u64) -> bool {
         let now = Instant::now();
-        let news = {
-            let mut hosts = lock(&self.monitors.hosts);
-            let Some(known) = hosts.get_mut(host) else { return };
-            known.acquaintance.learn(&facts, now)
+        let (news, again) = match lock(&self.monitors.hosts).get_mut(host) {
+            Some(known) => known.acquaintance.learn(facts, session, now),
+            None => return false,
         };
         for news in news {
             match news {
@@ -25,6 +23,7 @@ impl Process {
                 News::Demoted => self.monitor_saw_demotion(host, now),
             }
         }
+        again
     }
 
     /// What was opened before its server was started leads nowhere, and nobody will ever say so.

@@ -9,9 +9,11 @@ use tokio::time::sleep;
 
 use super::super::Process;
 use super::HOSTS;
+use crate::event::Notice;
 use crate::host::Settings;
 use crate::lock::lock;
 use crate::observed::Long;
+use crate::panic::words;
 use crate::socket;
 
 /// Where a round has panicked the next one waits for so long.
@@ -37,7 +39,10 @@ impl Process {
                         }
                     }
                     Ok(None) => self.monitors.wake.notified().await,
-                    Err(_) => sleep(AFTER_PANIC).await,
+                    Err(panic) => {
+                        self.tell_of_panic(panic);
+                        sleep(AFTER_PANIC).await;
+                    }
                 }
             }
         });
@@ -68,7 +73,7 @@ impl Process {
                 .filter(|(descriptor, identity)| socket::identity(*descriptor) == Some(*identity));
             if known.is_some() {
                 hosts.insert(lease.host.clone(), ());
-            } else if self.mirror(|mirror| mirror.ask(lease.connection)) {
+            } else if self.mirror(|mirror| mirror.ask(lease.connection, settings.after)) {
                 self.ask_for_socket(lease.connection);
             }
         }
@@ -90,7 +95,28 @@ impl Process {
         }
         let watched = Watched { process: self, host };
         let settings = *settings;
-        tokio::spawn(async move { watched.process.keep_vigil(&watched.host, settings).await });
+        tokio::spawn(async move {
+            let (process, host) = (watched.process, watched.host.clone());
+            let vigil = tokio::spawn(async move { process.keep_vigil(&host, settings).await });
+            let ended = vigil.await;
+            drop(watched);
+            match ended {
+                // A lease that has become long meanwhile found the place taken.
+                Ok(true) => process.monitors.wake.notify_one(),
+                // Whoever looked again at once would find no other way.
+                Ok(false) => {}
+                Err(panic) => process.tell_of_panic(panic),
+            }
+        });
+    }
+
+    fn tell_of_panic(&self, ended: tokio::task::JoinError) {
+        let Ok(panic) = ended.try_into_panic() else { return };
+        self.notify(Notice {
+            name: "error.rescued".to_owned(),
+            reason: Some(format!("watching over a host: {}", words(panic.as_ref()))),
+            ..Notice::default()
+        });
     }
 }
 

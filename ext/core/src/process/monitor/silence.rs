@@ -42,6 +42,10 @@ impl Process {
     /// silence finds it.
     pub(super) fn sever(&self, lease: &Long, reason: &str) {
         let reported = self.reports_only();
+        // The host may have answered in this moment, and the lease be another's.
+        if !self.is_still_out(lease) {
+            return;
+        }
         let done = match lease.socket {
             Some((descriptor, identity)) if reported => socket::identity(descriptor) == Some(identity),
             Some((descriptor, identity)) => !trip::off("sever") && socket::sever(descriptor, identity),
@@ -56,7 +60,8 @@ impl Process {
             if first {
                 mirror.count(lease.pool, Counter::Severed, reported);
             }
-            if !reported {
+            let identity = lease.socket.map(|(_, identity)| identity);
+            if !reported && mirror.has_socket(lease.connection, identity) {
                 mirror.condemn(lease.connection, Condemned::Silent);
             }
             first
@@ -73,5 +78,18 @@ impl Process {
                 ..Notice::default()
             });
         }
+    }
+
+    fn is_still_out(&self, lease: &Long) -> bool {
+        let observed = self.mirror(|mirror| {
+            let now = mirror.lease(lease.connection)?;
+            Some(now.owner == lease.owner && now.since == lease.since)
+        });
+        observed.unwrap_or_else(|| {
+            let mut natives = self.natives().into_iter().filter(|pool| pool.number() == lease.pool);
+            let held =
+                |(connection, owner, _): (u64, u64, Instant)| connection == lease.connection && owner == lease.owner;
+            natives.any(|pool| pool.busy_leases().into_iter().any(held))
+        })
     }
 }

@@ -1,70 +1,62 @@
-//! One host's monitor: it asks over a connection of its own, and listens on all of the host's.
+//! One host's monitor, from the first long lease to the last.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{sleep_until, timeout};
 
 use super::super::Process;
-use crate::backend::{Backend, Facts, Failure, Kind, Session};
+use super::question::{Asked, Line};
 use crate::event::Notice;
 use crate::host::{Check, Settings, Turn, Vigil};
 use crate::lock::lock;
 use crate::observed::Long;
-use crate::socket;
 
 /// A silent host that nobody waits for is asked at this pace in the end.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// While it listens a monitor looks so often whether it does.
-const SLICES: u32 = 4;
-const FOREVER: Duration = Duration::from_secs(86_400);
 const GOODBYE: Duration = Duration::from_secs(1);
-/// Errors with which MySQL lets nobody in by these credentials: 1044, 1045, 1049, 1129, 1130, 1698.
-const REFUSED: [i64; 6] = [1044, 1045, 1049, 1129, 1130, 1698];
-
-/// What asking came to.
-enum Asked {
-    Check(Check, Option<Facts>),
-    /// By these credentials nobody is let in: whoever asked on would only fill the server's log.
-    Refused(Failure),
-}
 
 impl Process {
-    /// Asks a host as long as a lease of it is long, or it is silent.
-    pub(super) async fn keep_vigil(&'static self, host: &Arc<str>, mut settings: Settings) {
+    /// Asks a host as long as a lease of it is long, or it is silent. Returns whether it could be asked.
+    pub(super) async fn keep_vigil(&'static self, host: &Arc<str>, mut settings: Settings) -> bool {
+        crate::trip::here("vigil");
         let mut vigil = Vigil::default();
-        let mut session = None;
-        let mut way: Option<(u64, Box<dyn Backend>)> = None;
+        let mut line: Option<Line> = None;
         let mut due = Instant::now();
         let mut pause = settings.interval;
         while let Some(leases) = self.still_needed(host, &vigil, &settings) {
-            if way.is_none() {
-                let pools: Vec<u64> = leases.iter().map(|lease| lease.pool).collect();
-                match self.way_to(host, &pools) {
-                    Ok(found) => way = Some(found),
-                    Err(reason) => return self.cannot_watch_over(host, &reason),
-                }
-            }
-            let Some((pool, backend)) = &way else { break };
+            let open = match line.take() {
+                Some(line) => line,
+                None => match self.way_to(host, &leases) {
+                    Ok((pool, backend)) => Line::new(self, host.clone(), pool, backend),
+                    Err(reason) => {
+                        self.cannot_watch_over(host, &reason);
+                        return false;
+                    }
+                },
+            };
+            let open = line.insert(open);
             sleep_until(due.into()).await;
-            match self.check(host, &**backend, &mut session, due, &settings).await {
+            let asked = open.ask(due, &settings, vigil.is_silent()).await;
+            self.follow_turn(host, vigil.checked(asked.check(), settings.failures), &settings);
+            match asked {
                 Asked::Refused(failure) => {
-                    self.refused(host, *pool, &failure);
-                    way = None;
-                    continue;
+                    self.refused(host, open.pool(), &failure.to_string());
+                    line = None;
                 }
-                Asked::Check(check, facts) => {
-                    self.follow_turn(host, vigil.checked(check, settings.failures), &settings);
-                    self.learn(host, facts);
+                Asked::Told(facts) => {
+                    self.can_watch_over(host);
+                    if self.learn(host, &facts, open.session()) {
+                        open.hang_up();
+                    }
                 }
+                Asked::Check(_) => {}
             }
             // Nobody waits for a host that is silent already: it is asked less and less often.
             let alone = vigil.is_silent() && leases.is_empty();
-            pause = if alone {
-                (pause * 2).min(LONGEST_PAUSE)
-            } else {
-                settings.interval
+            pause = match alone {
+                true => (pause * 2).min(LONGEST_PAUSE),
+                false => settings.interval,
             };
             due = (due + pause).max(Instant::now());
             settings = match self.monitors.wanted.get() {
@@ -72,9 +64,10 @@ impl Process {
                 None => break,
             };
         }
-        if let Some(session) = session {
-            let _ = timeout(GOODBYE, session.close()).await;
+        if let Some(line) = line {
+            let _ = timeout(GOODBYE, line.close()).await;
         }
+        true
     }
 
     /// The long leases of a host that is to be asked; none where it need not be any more.
@@ -86,67 +79,23 @@ impl Process {
         (!long.is_empty() || (vigil.is_silent() && used())).then_some(long)
     }
 
-    async fn check(
-        &'static self,
-        host: &Arc<str>,
-        backend: &dyn Backend,
-        session: &mut Option<Box<dyn Session>>,
-        due: Instant,
-        settings: &Settings,
-    ) -> Asked {
-        let began = Instant::now();
-        let mut in_time = true;
-        let answer = {
-            let mut asking = pin!(ask(host, backend, session.take()));
-            tokio::select! {
-                biased;
-                answer = &mut asking => Ok(answer),
-                // Listened to before its socket is closed.
-                () = listen(settings.timeout, &mut in_time) => Err(self.hears(host, began)),
-            }
-        };
-        match answer {
-            _ if crate::trip::off("answers") => Asked::Check(Check::Silent, None),
-            Ok(Ok((facts, open))) => {
-                *session = open;
-                Asked::Check(Check::Heard, Some(facts))
-            }
-            Ok(Err(failure)) if refuses(&failure) => Asked::Refused(failure),
-            // Whatever it said, somebody is there: too many connections, starting up, a refused connect.
-            Ok(Err(_)) | Err(true) => Asked::Check(Check::Heard, None),
-            Err(false) if in_time => {
-                let late = began.saturating_duration_since(due);
-                Asked::Check(Check::without_a_word(settings, late), None)
-            }
-            Err(false) => Asked::Check(Check::Missed, None),
+    fn follow_turn(&'static self, host: &Arc<str>, turn: Turn, settings: &Settings) {
+        match turn {
+            Turn::Go => {}
+            Turn::Silent { first } => self.silent(host, first, settings),
+            Turn::Up => self.notify(Notice {
+                name: "host.up".to_owned(),
+                host: Some(host.to_string()),
+                ..Notice::default()
+            }),
         }
     }
 
-    /// Whether anything has come from a host since then, over whatever connection: a log-in that takes its time, or the
-    /// rows of a long query. Such a host is not silent, only slow.
-    fn hears(&self, host: &str, since: Instant) -> bool {
-        if crate::trip::off("hearing") {
-            return false;
-        }
-        let heard = |descriptor| socket::heard(descriptor).is_some_and(|ago| ago < since.elapsed());
-        let own = self.followed().sockets().into_iter();
-        if own
-            .filter(|descriptor| socket::peer(*descriptor).is_some_and(|peer| peer == host))
-            .any(heard)
-        {
-            return true;
-        }
-        let theirs = self.mirror(|mirror| mirror.sockets_to(host)).into_iter();
-        theirs
-            .filter(|(descriptor, identity)| socket::identity(*descriptor) == Some(*identity))
-            .any(|(descriptor, _)| heard(descriptor))
-    }
-
-    fn refused(&self, host: &Arc<str>, pool: u64, failure: &Failure) {
+    fn refused(&self, host: &Arc<str>, pool: u64, reason: &str) {
         if let Some(known) = lock(&self.monitors.hosts).get_mut(host) {
-            known.refused.insert(pool);
+            let reason = format!("its monitor is refused: {reason}");
+            known.refused.insert(pool, (Instant::now(), reason));
         }
-        self.cannot_watch_over(host, &format!("its monitor is refused: {failure}"));
     }
 
     /// Says once that a silent server would not be noticed.
@@ -163,63 +112,20 @@ impl Process {
             });
         }
     }
-}
 
-/// Waits for so long, and notices where this process got no time meanwhile: then the question may not have been sent.
-async fn listen(time: Duration, in_time: &mut bool) {
-    let slice = time / SLICES;
-    for _ in 0..SLICES {
-        let began = Instant::now();
-        sleep(slice).await;
-        *in_time &= began.elapsed() < slice * 2;
-    }
-}
-
-/// Asks over a connection of the monitor's own, which is kept where nobody stands in between. A pooler answers a log-in by
-/// itself, and a question when it has a connection to spare, which may be late without anybody being silent.
-async fn ask(
-    host: &str,
-    backend: &dyn Backend,
-    session: Option<Box<dyn Session>>,
-) -> Result<(Facts, Option<Box<dyn Session>>), Failure> {
-    let mut session = match session {
-        Some(session) => session,
-        // The check has its own, earlier end.
-        None => backend.connect(tokio::time::Instant::now() + FOREVER).await?.session,
-    };
-    let facts = session.facts(host).await?;
-    if facts.direct {
-        return Ok((facts, Some(session)));
-    }
-    let _ = session.close().await;
-    Ok((facts, None))
-}
-
-fn refuses(failure: &Failure) -> bool {
-    match failure.kind {
-        Kind::Tls | Kind::Configuration => true,
-        Kind::Answer => {
-            let state = failure.sqlstate.as_deref().unwrap_or_default();
-            match failure.number {
-                Some(number) => REFUSED.contains(&number),
-                None => state.starts_with("28") || state == "3D000",
-            }
+    fn can_watch_over(&self, host: &Arc<str>) {
+        if let Some(known) = lock(&self.monitors.hosts).get_mut(host) {
+            known.told = false;
         }
-        // What cannot be read was said by somebody.
-        Kind::Lost | Kind::Late | Kind::Role | Kind::Value | Kind::Protocol => false,
     }
 }
 
-impl Process {
-    fn follow_turn(&'static self, host: &Arc<str>, turn: Turn, settings: &Settings) {
-        match turn {
-            Turn::Go => {}
-            Turn::Silent { first } => self.silent(host, first, settings),
-            Turn::Up => self.notify(Notice {
-                name: "host.up".to_owned(),
-                host: Some(host.to_string()),
-                ..Notice::default()
-            }),
+impl Asked {
+    /// Whether the host was heard.
+    fn check(&self) -> Check {
+        match self {
+            Asked::Check(check) => *check,
+            Asked::Told(_) | Asked::Refused(_) => Check::Heard,
         }
     }
 }

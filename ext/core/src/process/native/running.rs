@@ -36,7 +36,10 @@ pub(super) async fn run(telling: Telling, kept: Box<Kept>, used: bool, statement
             biased;
             () = telling.work.abandoned.notified() => return telling.tell(None, Err(abandoned())),
             fit = pool.fit_for_use(kept) => match fit {
-                Ok(kept) => kept,
+                Ok(kept) => {
+                    telling.work.is_over(&kept);
+                    kept
+                }
                 Err(error) => return telling.tell(None, Err(error)),
             },
         },

@@ -1,6 +1,7 @@
 //! Statements: the owner waits, and the background runs them. A connection is with its lease or with its statement,
 //! never with both, so whoever ends the lease meanwhile cannot get in the way.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,13 +44,18 @@ pub struct Work {
     result: Mutex<Option<Result<Rows, Error>>>,
     pub(super) abandoned: Notify,
     wake: Waker,
-    connection: u64,
+    connection: AtomicU64,
 }
 
 impl Work {
     /// By what the account of all connections knows the one it is sent over.
     pub(super) fn connection(&self) -> u64 {
-        self.connection
+        self.connection.load(Ordering::Relaxed)
+    }
+
+    /// It is sent over another connection than the one it was to.
+    pub(super) fn is_over(&self, kept: &Kept) {
+        self.connection.store(kept.number(), Ordering::Relaxed);
     }
 
     /// What it came to, once it has.
@@ -123,7 +129,7 @@ impl NativePool {
                 result: Mutex::default(),
                 abandoned: Notify::new(),
                 wake,
-                connection: kept.number(),
+                connection: AtomicU64::new(kept.number()),
             });
             inner.working.insert(slot, work.clone());
             (work, ticket, used, kept)
