@@ -7,12 +7,15 @@ module Support
   class Balancer
     # @return [Integer]
     attr_reader :port
-    # @return [Integer] the port of a server on this machine
+    # @return [Integer, Array] the port of a server on this machine; or addresses, each a host with a port, that take
+    #   turns
     attr_accessor :target
 
-    def initialize(target)
+    # @param target (see #target)
+    # @param host [String] where the door is
+    def initialize(target, host: "127.0.0.1")
       @target = target
-      @door = TCPServer.new("127.0.0.1", 0)
+      @door = TCPServer.new(host, 0)
       @port = @door.addr[1]
       @threads = Queue.new
       @threads << Thread.new { welcome }
@@ -26,10 +29,14 @@ module Support
 
     private
 
+    def address
+      target.is_a?(Array) ? target.rotate!.last : ["127.0.0.1", target]
+    end
+
     def welcome
       loop do
         client = @door.accept
-        server = TCPSocket.new("127.0.0.1", target)
+        server = TCPSocket.new(*address)
         @threads << lead(client, server) << lead(server, client)
       end
     rescue IOError

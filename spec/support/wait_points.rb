@@ -38,7 +38,7 @@ module Support
       "ext/core/src/process/native/running.rs#late" => "the same",
       "ext/core/src/process/native/upkeep.rs#keep_up" => "the same",
       "ext/core/src/process/monitor/rounds.rs#begin_rounds" => "the same",
-      "ext/core/src/process/monitor/watcher.rs#listen" => "the same",
+      "ext/core/src/process/monitor/question.rs#listen" => "the same",
       "ext/core/src/backend/descriptor.rs#opened" => "polls a future, once",
       "ext/core/src/backend/sqlite/mod.rs#open" => "the same",
       "ext/core/src/backend/sqlite/forks.rs#locked" => "a tenth of a second at most, for a lock that a fork has caught",

@@ -75,7 +75,7 @@ fn a_server_that_lets_nobody_in_and_answers_those_who_are_is_not_silent() {
         run(&pool, slot, 1, Statement::Ping).unwrap();
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(server.accepted() > 3, "it was asked {} times", server.accepted() - 1);
+    assert!(server.accepted() > 1, "nobody asked it");
     server.behave(Manner::Well);
     assert!(pool.release(1, false));
     at_rest(&pool);

@@ -106,9 +106,10 @@ module Support
       # Runs a block while the application gets no more connections.
       def crowded(node)
         limit = node.sql("SELECT @@max_connections")[0][0]
-        # As few as the server can be told to allow.
-        node.sql("SET GLOBAL max_connections = 10")
-        crowd = Array.new(10 - clients_of(node)) { Mysql2::Client.new(node.config.except(:adapter)) }
+        # No more than there are, or as few as the server can be told to allow.
+        most = [clients_of(node), 10].max
+        node.sql("SET GLOBAL max_connections = #{most}")
+        crowd = Array.new(most - clients_of(node)) { Mysql2::Client.new(node.config.except(:adapter)) }
         yield
       ensure
         crowd&.each(&:close)

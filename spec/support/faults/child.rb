@@ -68,7 +68,7 @@ module Support
         require_relative "child/workers"
         numbers = first...(first + @settings.fetch(:count))
         @workers = Workers.new(@subject, @settings.fetch(:folder), numbers,
-                               interrupted: @settings[:manner] == "interrupted")
+                               interrupted: @settings[:manner] == "interrupted", long: @settings[:long])
       end
 
       def serve

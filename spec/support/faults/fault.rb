@@ -15,12 +15,14 @@ module Support
     #   silence; by the kind of the process under test, where they differ
     # @!attribute patience [Numeric, nil] seconds for any other; as long as it lasted, and one more, without it
     # @!attribute lasts [Numeric] seconds
+    # @!attribute long [Numeric, nil] seconds of a query that every job begins with
+    # @!attribute route [Symbol, nil] what stands between the workers and the servers: see {Route}
     # @!attribute mechanisms [Hash] what poolkeeper is told
     # @!attribute only [Symbol, nil] the one family of servers on which it can be done
     # @!attribute database [Hash] for establish_connection
     # @!attribute native [Hash] options of native pools
-    Fault = Struct.new(:name, :harm, :away, :victims, :blocked, :patience, :lasts, :mechanisms, :only, :database,
-                       :native, keyword_init: true) do
+    Fault = Struct.new(:name, :harm, :away, :victims, :blocked, :patience, :lasts, :long, :route, :mechanisms, :only,
+                       :database, :native, keyword_init: true) do
       def initialize(name:, harm:, away: NEVER, lasts: 0, mechanisms: {}, database: {}, native: {}, **more)
         super
       end

@@ -17,7 +17,9 @@ module Support
       # @param fault [Fault]
       # @param subjects [Array<Subject>] not yet launched
       # @param random [Random]
-      def initialize(theatre, fault, subjects, random)
+      # @param ports [Array<Integer>] where the processes under test connect to
+      def initialize(theatre, fault, subjects, random, ports)
+        @ports = ports
         @cluster = theatre.cluster
         @fault = fault
         @subjects = subjects
@@ -39,7 +41,9 @@ module Support
       private
 
       def look
-        @subjects.to_h { |subject| [subject, [subject.still(@cluster), subject.backends(@cluster)]] }
+        @subjects.to_h do |subject|
+          [subject, [subject.still(@cluster), subject.backends(@cluster), [subject.sockets(@ports), between]]]
+        end
       end
 
       def work
@@ -50,7 +54,7 @@ module Support
         @subjects.each(&:rest).each(&:await_rest)
       end
 
-      def judge(subject, before, sessions)
+      def judge(subject, before, sessions, calm)
         verdict = Verdict.new(subject, @scene.incidents, @fault, rows(subject))
         after = subject.settled(@cluster, before)
         verdict.resources = [before, after]
@@ -58,6 +62,7 @@ module Support
         verdict.note("#{subject.rested[:stuck]} workers are stuck") unless subject.rested[:stuck].zero?
         verdict.note("an incident is still open") unless subject.rested[:healthy]
         verdict.note(left(subject, verdict), harmed(subject, sessions))
+        verdict.note(disturbed(subject, *calm)) if CALM.key?(@fault.name)
         verdict
       end
 
@@ -92,6 +97,20 @@ module Support
         spared.filter_map do |node|
           lost = sessions[node].map(&:pid) - now[node].map(&:pid)
           "#{lost.size} healthy connections to the #{node.name} are gone" if lost.any?
+        end
+      end
+
+      # Nothing at all may come of what is no fault.
+      def disturbed(subject, sockets, sessions)
+        gone = { "sockets" => sockets - subject.sockets(@ports), "sessions" => sessions - between }
+        gone.reject { |_, lost| lost.empty? }.map { |what, lost| "#{lost.size} #{what} are gone" } +
+          subject.rested[:events].map { |name, count| "#{count} times #{name}" }
+      end
+
+      # What stands in between has sessions of its own.
+      def between
+        @cluster.nodes.flat_map do |node|
+          node.backends(client_addr: Network::ADDRESSES).map { |session| [node.host, session.pid] }
         end
       end
 

@@ -129,7 +129,37 @@ module Support
         end
       end
 
+      # Nothing is done, for so long.
+      def quiet(seconds)
+        calm { sleep(seconds) }
+      end
+
+      # Nobody gets a new connection, while jobs are in the middle of what they do on those they have.
+      def crowded
+        calm { Dialect.current.crowded(primary) { sleep(4) } }
+      end
+
+      # The processes under test stand still, and go on.
+      def stopped(seconds)
+        calm do
+          signal(:STOP)
+          sleep(seconds)
+          signal(:CONT)
+        end
+      end
+
       private
+
+      def calm
+        incident(spared: @cluster.nodes) do |incident|
+          incident.gone = incident.struck
+          yield
+        end
+      end
+
+      def signal(name)
+        @subjects.flat_map(&:pids).each { |pid| ::Process.kill(name, pid) }
+      end
 
       def primary
         @cluster.primary

@@ -31,6 +31,8 @@ module Support
         end
       end
 
+      # @return [Array<Integer>] of its processes
+      attr_reader :pids
       # @return [Network::Link]
       attr_reader :link
       # @return [String] such as "observed, 5 workers, interrupted"
@@ -130,6 +132,12 @@ module Support
       # @return [Hash{Servers::Node => Array}] its sessions on each server
       def backends(cluster)
         cluster.nodes.to_h { |node| [node, node.backends(client_addr: link.address)] }
+      end
+
+      # @param ports [Array<Integer>]
+      # @return [Array<Integer>] its sockets to those ports, each by what makes it the same in every process
+      def sockets(ports)
+        @pids.product(ports).flat_map { |pid, port| Proc.inodes_to(port, pid) }.uniq
       end
 
       # @return [String] what it wrote to standard error

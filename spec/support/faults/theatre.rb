@@ -4,6 +4,7 @@ require "fileutils"
 require "tmpdir"
 require_relative "../wait"
 require_relative "../dialect"
+require_relative "route"
 require_relative "run"
 
 module Support
@@ -54,7 +55,9 @@ module Support
       # @return [Hash{Subject => Verdict}]
       def run(fault, subjects, seed: 1)
         name.move(cluster.primary.host)
-        Run.new(self, fault, subjects.map { |one| subject(fault, **one) }, Random.new(seed)).call
+        Route.open(fault.route, cluster) do |route|
+          Run.new(self, fault, subjects.map { |one| subject(fault, route, **one) }, Random.new(seed), route.ports).call
+        end
       end
 
       def close
@@ -64,26 +67,28 @@ module Support
 
       private
 
-      def subject(fault, kind:, workers: 5, manner: "plain")
+      def subject(fault, route, kind:, workers: 5, manner: "plain")
         first = (@number += 1) * NUMBERS
         Subject.new(File.join(@folder, first.to_s), kind: kind, title: "#{fault.name}, #{kind}", first: first,
                                                     count: workers, manner: manner, hosts: name.path,
-                                                    mechanisms: fault.mechanisms,
-                                                    subject: { **pools(fault, kind, workers), manner: manner })
+                                                    mechanisms: fault.mechanisms, long: fault.long,
+                                                    subject: { **pools(fault, route, kind, workers), manner: manner })
       end
 
-      def pools(fault, kind, size)
-        return native(fault, size) if kind == "native"
+      def pools(fault, route, kind, size)
+        return native(fault, route, size) if kind == "native"
 
-        more = { pool: size, connect_timeout: 5, **fault.database }
-        { kind: "observed", bare: kind == "bare", writer: cluster.primary.config(host: Network::Name.host, **more),
-          reader: cluster.standby.config(**more) }
+        more = { pool: size, connect_timeout: 5, **fault.database, **route.database }
+        { kind: "observed", bare: kind == "bare", writer: cluster.primary.config(**route.writer, **more),
+          reader: cluster.standby.config(**route.reader, **more) }
       end
 
-      def native(fault, size)
-        writer, reader = [cluster.primary, cluster.standby].map { |node| node.url.sub("mysql2:", "mariadb:") }
-        { kind: "native", writer: writer.sub(cluster.primary.host, Network::Name.host), reader: reader,
-          options: { size: size, **fault.native } }
+      def native(fault, route, size)
+        writer, reader = [[cluster.primary, route.writer], [cluster.standby, route.reader]].map do |node, place|
+          host, port = { host: node.host, port: node.port, **place }.values_at(:host, :port)
+          node.url.sub("mysql2:", "mariadb:").sub("#{node.host}:#{node.port}", "#{host}:#{port}")
+        end
+        { kind: "native", writer: writer, reader: reader, options: { size: size, **fault.native } }
       end
     end
   end

@@ -116,7 +116,8 @@ module Support
           done = @jobs.select { |job| job.outcome == :done && job.kind == :write && job.ended >= incident.back }
           done.map { |job| job.ended - incident.back }.min
         end
-        late = @first.any? { |seconds| seconds.nil? || seconds > @grace + RECOVERY }
+        limit = @grace + RECOVERY + @fault.long.to_f
+        late = @first.any? { |seconds| seconds.nil? || seconds > limit }
         note("first success after #{@first.inspect} s") if late
       end
 

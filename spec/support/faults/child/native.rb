@@ -29,6 +29,12 @@ module Support
         @reader.with { |db| db.query(Sql.count(worker)) }
       end
 
+      # @param kind [Symbol] :read or :write
+      # @return [void]
+      def long(kind, seconds)
+        (kind == :read ? @reader : @writer).lease.query(Sql.sleep(seconds))
+      end
+
       # Takes and uses a connection of each pool, and keeps them.
       #
       # @return [void]

@@ -38,6 +38,12 @@ module Support
         @base.connected_to(role: :reading) { hold.select_value(Sql.count(worker)) }
       end
 
+      # @param kind [Symbol] :read or :write
+      # @return [void]
+      def long(kind, seconds)
+        @base.connected_to(role: kind == :read ? :reading : :writing) { hold.select_value(Sql.sleep(seconds)) }
+      end
+
       # Takes and uses a connection of each pool, and keeps them.
       #
       # @return [void]

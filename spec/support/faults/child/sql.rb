@@ -17,6 +17,11 @@ module Support
         "SELECT max(number) FROM numbers WHERE worker = #{worker}"
       end
 
+      # @return [String] a query of so many seconds
+      def sleep(seconds)
+        mariadb? ? "SELECT 1 FROM (SELECT SLEEP(#{seconds})) AS slept" : "SELECT 1 FROM pg_sleep(#{seconds})"
+      end
+
       def mariadb?
         ENV["POOLKEEPER_DATABASE"] == "mariadb"
       end

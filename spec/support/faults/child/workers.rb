@@ -15,6 +15,8 @@ module Support
       INTERRUPTS = 0.02..0.06
       # Seconds that an interrupted worker gives some of its jobs.
       LIMITS = 0.0005..0.02
+      # The share of jobs that read.
+      READS = 0.2
       # Seconds until workers that are told to rest do so: longer than anything may block.
       PATIENCE = 30
 
@@ -24,7 +26,9 @@ module Support
       # @param folder [String] of the journals
       # @param numbers [Range<Integer>] of the workers
       # @param interrupted [Boolean]
-      def initialize(subject, folder, numbers, interrupted: false)
+      # @param long [Numeric, nil] seconds of a query that every job begins with
+      def initialize(subject, folder, numbers, interrupted: false, long: nil)
+        @long = long
         @subject = subject
         @interrupted = interrupted
         @pace = [numbers.size.fdiv(FEW), 1].max
@@ -85,7 +89,7 @@ module Support
 
       def work(worker, random)
         journal = @journals[worker]
-        kind = random.rand < 0.2 ? :read : :write
+        kind = random.rand < READS ? :read : :write
         number = journal.begin(kind)
         limit = random.rand(LIMITS) if @interrupted && random.rand < 0.3
         attempt(worker, number, kind, limit)
@@ -93,7 +97,10 @@ module Support
       end
 
       def attempt(worker, number, kind, limit)
-        Timeout.timeout(limit) { kind == :read ? @subject.read(worker) : @subject.write(worker, number) }
+        Timeout.timeout(limit) do
+          @subject.long(kind, @long) if @long
+          kind == :read ? @subject.read(worker) : @subject.write(worker, number)
+        end
         @journals[worker].end(number, :done)
       rescue StandardError => e
         ended(worker, number, e, limit)

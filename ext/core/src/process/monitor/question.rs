@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,12 @@ pub(super) enum Asked {
 
 type Answer = Result<(Facts, Option<Open>), Failure>;
 
+/// A question under way, and whether it has got beyond the log-in.
+struct Asking {
+    future: Pin<Box<dyn Future<Output = Answer> + Send>>,
+    is_in: Arc<AtomicBool>,
+}
+
 /// A log-in that has been answered.
 struct Open {
     session: Box<dyn Session>,
@@ -49,9 +55,9 @@ pub(super) struct Line {
     pool: u64,
     backend: Arc<dyn Backend>,
     open: Option<Open>,
-    /// A question that has found no answer yet: whoever took a new line for each would meet a slow log-in again and again,
-    /// and leave it half done.
-    asking: Option<Pin<Box<dyn Future<Output = Answer> + Send>>>,
+    /// A log-in that has found no answer yet: whoever began another for each question would meet a slow one again and
+    /// again, and leave it half done.
+    asking: Option<Asking>,
     /// Over which log-in the newest answer came.
     session: u64,
 }
@@ -98,16 +104,11 @@ impl Line {
         if anew {
             self.asking = None;
         }
-        let open = self.open.take();
-        let (host, backend) = (self.host.clone(), self.backend.clone());
-        let mut asking = self
-            .asking
-            .take()
-            .unwrap_or_else(|| Box::pin(question(host, backend, open)));
+        let mut asking = self.asking.take().unwrap_or_else(|| self.question());
         let mut in_time = true;
         let answer = tokio::select! {
             biased;
-            answer = &mut asking => Some(answer),
+            answer = &mut asking.future => Some(answer),
             () = listen(settings.timeout, &mut in_time) => None,
         };
         match answer {
@@ -124,7 +125,7 @@ impl Line {
             None => {
                 // Listened to while its own socket is still open.
                 let heard = self.hears(began);
-                self.asking = Some(asking);
+                self.asking = Some(asking).filter(|asking| !asking.is_in.load(Ordering::Relaxed));
                 Asked::Check(match (heard, in_time) {
                     (true, _) => Check::Heard,
                     (false, true) => Check::without_a_word(settings, began.saturating_duration_since(due)),
@@ -132,6 +133,14 @@ impl Line {
                 })
             }
         }
+    }
+
+    fn question(&mut self) -> Asking {
+        let open = self.open.take();
+        let is_in = Arc::new(AtomicBool::new(open.is_some()));
+        let (host, backend) = (self.host.clone(), self.backend.clone());
+        let future = Box::pin(question(host, backend, open, is_in.clone()));
+        Asking { future, is_in }
     }
 
     /// Whether anything has come from the host since then, over whatever connection: a log-in that takes its time, or the
@@ -162,7 +171,7 @@ async fn listen(time: Duration, in_time: &mut bool) {
 
 /// Asks over a connection of the monitor's own, which is kept where nobody stands in between. A pooler answers a log-in by
 /// itself, and a question when it has a connection to spare, which may be late without anybody being silent.
-async fn question(host: Arc<str>, backend: Arc<dyn Backend>, open: Option<Open>) -> Answer {
+async fn question(host: Arc<str>, backend: Arc<dyn Backend>, open: Option<Open>, is_in: Arc<AtomicBool>) -> Answer {
     let mut open = match open {
         Some(open) => open,
         None => Open {
@@ -170,6 +179,7 @@ async fn question(host: Arc<str>, backend: Arc<dyn Backend>, open: Option<Open>)
             number: SESSIONS.fetch_add(1, Ordering::Relaxed) + 1,
         },
     };
+    is_in.store(true, Ordering::Relaxed);
     let facts = open.session.facts(&host).await?;
     if facts.direct {
         return Ok((facts, Some(open)));
