@@ -39,9 +39,10 @@ module Support
 
       # @param job [Journal::Job]
       # @param kind [String] of the process under test
+      # @param anew [Boolean] whether its worker has lost its connection to it before, and connects
       # @return [Numeric] seconds that it may be blocked
-      def longest(job, kind)
-        blocked = @fault.blocked_for(kind) if job.began <= gone
+      def longest(job, kind, anew)
+        blocked = @fault.blocked_for(kind) if job.began <= gone && !anew
         blocked || @fault.patience || (back - struck + 1)
       end
 

@@ -107,8 +107,15 @@ module Support
       def blocks
         touched = @incidents.flat_map { |incident| @jobs.select { |job| incident.touches?(job) }.product([incident]) }
         @longest = touched.map { |job, _| job.seconds }.max || 0
-        late = touched.select { |job, incident| job.seconds > incident.longest(job, @subject.kind) }
+        late = touched.select do |job, incident|
+          job.seconds > incident.longest(job, @subject.kind, met_before?(job, incident))
+        end
         said(late.map(&:first), "blocked for too long")
+      end
+
+      def met_before?(job, incident)
+        mine = @jobs.select { |other| other.worker == job.worker && other.outcome == :failed }
+        mine.any? { |other| incident.touches?(other) && other.ended <= job.began }
       end
 
       def recovery
