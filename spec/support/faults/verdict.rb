@@ -128,10 +128,12 @@ module Support
         note("first success after #{@first.inspect} s") if late
       end
 
-      # One a worker an incident; a worker whose thread was killed has had another since.
+      # One a worker an incident, and one more where a while passes until anybody can know that the server is gone: the
+      # next job may be given another connection from before. A worker whose thread was killed has had another since.
       def most_per_worker(jobs, words)
+        each = @fault.blocked ? 2 : 1
         jobs.group_by(&:worker).each do |worker, failed|
-          limit = @incidents.size + interruptions(worker)
+          limit = (@incidents.size * each) + interruptions(worker)
           said(failed, "#{words} by one worker") if failed.size > limit
         end
       end
