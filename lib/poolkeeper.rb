@@ -160,7 +160,7 @@ module Poolkeeper
     # What the pools hold and what was done to them, by pool.
     #
     # @return [Hash{String => Hash}] size, idle, leased, waiting, condemned, leases (owner and seconds), and counts of
-    #   released, discarded, evicted, dropped, expired, leaked, kept, mirror_misses; `would` holds the counts of mode
+    #   released, discarded, evicted, dropped, severed, expired, leaked, kept, mirror_misses; `would` holds the counts of mode
     #   `:report`
     def stats
       Handler.call("counting", {}) { Handler.stats }

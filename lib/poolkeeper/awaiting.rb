@@ -16,6 +16,8 @@ module Poolkeeper
     LONGEST = 1_000_000
     # For an attempt to end that was told to.
     FAREWELL = 0.2
+    # One attempt takes no longer: one that hangs is to keep nobody from the next, for the name may lead elsewhere then.
+    ATTEMPT = 5
 
     # The attempts on one pool, whoever makes them: one at a time, with a pause between them that grows.
     class Attempts
@@ -26,20 +28,24 @@ module Poolkeeper
       end
 
       # Runs the block unless somebody else is at it, or it is too soon. Who is interrupted leaves his turn to others.
-      def attempt(&block)
-        Thread.handle_interrupt(Object => :never) do
-          next unless now >= @due_at && @turn.try_lock
-
-          begin
-            Thread.handle_interrupt(Object => :immediate, &block)
-          ensure
-            pause
-            @turn.unlock
-          end
+      def attempt
+        mine = false
+        begin
+          Thread.handle_interrupt(Object => :never) { mine = now >= @due_at && @turn.try_lock }
+          # Under the caller's own mask.
+          yield if mine
+        ensure
+          Thread.handle_interrupt(Object => :never) { give_up_turn } if mine
         end
       end
 
       private
+
+      def give_up_turn
+        pause
+      ensure
+        @turn.unlock
+      end
 
       def pause
         # Nobody has waited for a while: this is another incident.
@@ -91,7 +97,9 @@ module Poolkeeper
         return if role.nil?
 
         names = ["writing", "reading", *Observed::Pools.roles].uniq
-        return role.to_s if (role.is_a?(String) || role.is_a?(Symbol)) && names.include?(role.to_s)
+        named = (role.is_a?(String) || role.is_a?(Symbol)) && names.include?(role.to_s)
+        # Whatever the application calls it.
+        return role.to_s == "writing" ? Observed::Pools.writing_role || "writing" : role.to_s if named
 
         given = role.is_a?(String) ? role.inspect : Log.describe(role)
         raise ArgumentError, "role takes nil or one of #{names.join(", ")}, and was given #{given}"
@@ -108,11 +116,11 @@ module Poolkeeper
     def call
       loop do
         pools = troubled
-        return true if pools.empty?
+        return true if pools&.empty?
         return false if now >= @deadline
 
         # Where a connection has come back in an attempt, its host may be up by now.
-        next if pools.any? { |number, pool| try(number, pool) }
+        next if pools&.any? { |number, pool| now < @deadline && try(number, pool) }
 
         sleep((@deadline - now).clamp(0, LOOK))
       end
@@ -120,9 +128,10 @@ module Poolkeeper
 
     private
 
-    # @return [Hash{Integer => Object}] native pools, and ActiveRecord's, by their numbers
+    # @return [Hash{Integer => Object}, nil] native pools, and ActiveRecord's, by their numbers; nil where nobody could
+    #   look
     def troubled
-      Handler.call("looking at incidents", {}) do
+      Handler.call("looking at incidents", nil) do
         numbers = Incidents._troubled(@role, @writing)
         next {} if numbers.empty?
 
@@ -136,7 +145,8 @@ module Poolkeeper
       return if Background.alone?
 
       self.class.attempts(number).attempt do
-        pool.is_a?(Pool) ? try_native(pool) : Observed::Proof.new(pool, writes: @writing).call(@deadline)
+        ends = [@deadline, now + ATTEMPT].min
+        pool.is_a?(Pool) ? try_native(pool, ends) : Observed::Proof.new(pool, writes: @writing).call(ends)
         true
       rescue ThreadError, Error => e
         failed(number, e)
@@ -144,13 +154,13 @@ module Poolkeeper
     end
 
     # On a thread of its own, which holds nothing yet, and can be ended wherever it waits.
-    def try_native(pool)
+    def try_native(pool, ends)
       attempt = Thread.new do
-        Thread.handle_interrupt(Object => :immediate) { pool.send(:answer, @writing, @deadline) }
+        Thread.handle_interrupt(Object => :immediate) { pool.send(:answer, @writing, ends) }
       rescue StandardError => e
         e
       end
-      outcome = attempt.join((@deadline - now).clamp(0, LONGEST)) && attempt.value
+      outcome = attempt.join((ends - now).clamp(0, LONGEST)) && attempt.value
       raise ConnectionError, "pool #{pool.name}: no connection that answers", cause: outcome unless outcome == true
     ensure
       begin

@@ -126,7 +126,6 @@ module Switches
     end
 
     def forgotten_stacks
-      replace(Poolkeeper::Observed::Stacks, :expire, of: :instance) { |*arguments| super(*arguments) }
       replace(Poolkeeper::Observed::Stacks, :tidy) { nil }
     end
 

@@ -27,11 +27,10 @@ module Poolkeeper
         # To be called once ActiveRecord is observed.
         def follow
           adapter = ::ActiveRecord::ConnectionAdapters::AbstractAdapter
-          return if !@wanted || adapter.include?(self)
+          return if !@wanted || @following
 
           Driver.lazy? ? adapter.prepend(Lazy) : adapter.set_callback(:checkout, :after, self)
-          # Last, for it says that the rest is done.
-          adapter.prepend(self)
+          @following = true
         end
 
         # Up to 7.0: the callback after a checkout.
@@ -55,7 +54,8 @@ module Poolkeeper
           [adapter.instance_variable_get(STACK), !holder.alive?]
         end
 
-        # Forgets those of connections whose lease has ended without a word, as by `remove`.
+        # Forgets those of connections whose lease has ended. Not as it ends: whoever is interrupted there, between
+        # ActiveRecord's `expire` and its next line, would lose the connection's place in the pool.
         def tidy
           Adapters.all.each do |adapter|
             next unless adapter.instance_variable_get(STACK)
@@ -63,11 +63,6 @@ module Poolkeeper
             adapter.instance_variable_set(STACK, nil) unless adapter.in_use? && Adapters.pooled?(adapter)
           end
         end
-      end
-
-      def expire(*)
-        @poolkeeper_stack = nil
-        super
       end
     end
   end

@@ -36,6 +36,12 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// By what its incidents are known: the server that its newest socket leads to, and the address in its configuration,
+    /// which stands for several.
+    pub fn names(&self) -> [Arc<str>; 2] {
+        [self.host.clone(), Arc::from(self.description.address.as_str())]
+    }
+
     /// A pool nothing is known of but its description.
     pub fn new(description: Description) -> Self {
         Pool {
@@ -51,7 +57,7 @@ impl Mirror {
     /// The servers that pools lead to, and those that they still have sockets to.
     pub fn hosts(&self) -> FxHashSet<Arc<str>> {
         let of_sockets = self.connections.values().filter_map(|entry| entry.socket.as_ref());
-        let of_pools = self.pools.values().map(|pool| pool.host.clone());
+        let of_pools = self.pools.values().flat_map(Pool::names);
         of_pools.chain(of_sockets.map(|socket| socket.host.clone())).collect()
     }
 }

@@ -13,17 +13,17 @@ impl Process {
     /// The pools of a role (of all, where there is none) whose host has an open incident; for writers also those whose
     /// host has refused a write of late, though readers may have ended the incident since.
     pub fn troubled(&self, role: Option<&str>, writing: bool) -> Vec<u64> {
-        let pools: Vec<(u64, Arc<str>)> = self.mirror(|mirror| {
+        let pools: Vec<(u64, [Arc<str>; 2])> = self.mirror(|mirror| {
             let pools = mirror
                 .pools()
                 .filter(|(_, pool)| wanted(&pool.description, role, writing));
-            pools.map(|(number, pool)| (number, pool.host.clone())).collect()
+            pools.map(|(number, pool)| (number, pool.names())).collect()
         });
         let now = Instant::now();
         let down = |host: &str| self.hosts.in_incident(host) || (writing && self.hosts.refuses_writes(host, now));
         pools
             .into_iter()
-            .filter(|(_, host)| down(host))
+            .filter(|(_, names)| names.iter().any(|name| down(name)))
             .map(|(number, _)| number)
             .collect()
     }

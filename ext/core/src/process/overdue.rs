@@ -88,23 +88,23 @@ impl Process {
     /// Reports what is due. Returns when the next one is; nothing where no lease is out, and the timer ends.
     fn report_overdue(&self) -> Option<Instant> {
         trip::here("leases");
-        let had_none = self.threshold.get().is_none();
-        let (overdue, next) = self.mirror(|mirror| {
+        let (overdue, next, had_none) = self.mirror(|mirror| {
             let found = self
                 .threshold
                 .get()
                 .map(|threshold| mirror.overdue(threshold, Instant::now()));
+            let had_none = found.is_none();
             let (overdue, next) = found.unwrap_or_default();
             if next.is_none() {
                 // With the mirror locked: a lease that begins behind this starts another timer.
                 self.threshold.armed.store(false, Ordering::SeqCst);
             }
-            (overdue, next)
+            (overdue, next, had_none)
         });
         // A threshold that has come meanwhile has found the timer running.
         let next = next.or_else(|| {
-            let again =
-                self.threshold.get().is_some() && had_none && !self.threshold.armed.swap(true, Ordering::SeqCst);
+            let wanted = had_none && self.threshold.get().is_some();
+            let again = wanted && !self.threshold.armed.swap(true, Ordering::SeqCst);
             again.then(Instant::now)
         });
         for lease in overdue.into_iter().filter(|_| !trip::off("overdue")) {

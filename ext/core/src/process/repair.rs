@@ -136,7 +136,7 @@ impl Process {
         }
         let hosts: Vec<Arc<str>> = self.mirror(|mirror| {
             let writing = mirror.pools().filter(|(_, pool)| !pool.description.replica);
-            writing.map(|(_, pool)| pool.host.clone()).collect()
+            writing.flat_map(|(_, pool)| pool.names()).collect()
         });
         let now = Instant::now();
         !hosts.iter().any(|host| self.hosts.failing(host, now))

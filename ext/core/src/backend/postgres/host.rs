@@ -88,6 +88,10 @@ impl Host {
 
     /// The same, but for the address: that of one of its servers, as a socket tells it.
     pub fn at(&self, peer: &str) -> Option<Host> {
+        // A socket's path, once set, would be gone by whatever the address.
+        if self.options.get_socket().is_some() && !peer.starts_with("unix:") {
+            return None;
+        }
         Some(Host {
             options: monitor::at(&self.options, peer)?,
             address: peer.to_owned(),

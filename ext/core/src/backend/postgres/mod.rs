@@ -210,7 +210,7 @@ impl Backend for Postgres {
 
     fn at(&self, host: &str) -> Option<Box<dyn Backend>> {
         Some(Box::new(Postgres {
-            hosts: vec![self.hosts.first()?.at(host)?],
+            hosts: vec![self.hosts.iter().find_map(|configured| configured.at(host))?],
             address: host.into(),
             wanted: Wanted::Any,
             greeting: greeting(None, ""),

@@ -48,20 +48,35 @@ impl Refusals {
 
     /// The one by which all of them are judged, unless that is as unreachable.
     fn leading(&self) -> Option<&Failure> {
-        let first = self.0.first().map(|one| &one.failure)?;
+        let hosts = self.by_host();
+        let first = *hosts.first()?;
         let fault = first.fault_of_connect();
-        if fault != Some(Fault::Unreachable) && self.0.iter().all(|one| one.failure.fault_of_connect() == fault) {
+        if fault != Some(Fault::Unreachable) && hosts.iter().all(|failure| failure.fault_of_connect() == fault) {
             return Some(first);
         }
         // The one server of the right role that there may be has no room for us.
-        let mut others = self
-            .0
-            .iter()
-            .map(|one| &one.failure)
-            .filter(|failure| failure.kind != Kind::Role);
-        let full = others.next().filter(|failure| is_full(failure))?;
-        others.all(is_full).then_some(full)
+        let full = hosts.iter().copied().find(|failure| is_full(failure))?;
+        let others_are_away =
+            |failure: &&Failure| is_full(failure) || failure.fault_of_connect() == Some(Fault::Unreachable);
+        hosts.iter().all(others_are_away).then_some(full)
     }
+
+    /// What each host has said: an answer from one of its addresses says more than that another leads nowhere.
+    fn by_host(&self) -> Vec<&Failure> {
+        let mut hosts: Vec<&Refusal> = Vec::new();
+        for refusal in &self.0 {
+            match hosts.iter_mut().find(|known| known.host == refusal.host) {
+                Some(known) if is_answer(&refusal.failure) && !is_answer(&known.failure) => *known = refusal,
+                Some(_) => {}
+                None => hosts.push(refusal),
+            }
+        }
+        hosts.into_iter().map(|refusal| &refusal.failure).collect()
+    }
+}
+
+fn is_answer(failure: &Failure) -> bool {
+    !matches!(failure.kind, Kind::Lost | Kind::Late)
 }
 
 fn is_full(failure: &Failure) -> bool {
@@ -109,20 +124,30 @@ mod tests {
         let passwords = together([answer("28P01"), answer("28P01")]);
         assert_eq!((passwords.kind, passwords.fault_of_connect()), (Kind::Answer, None));
         assert_eq!(passwords.sqlstate.as_deref(), Some("28P01"));
-        for mixed in [
-            [answer("28P01"), lost()],
-            [role(), answer("28P01")],
-            [answer("53300"), lost()],
-        ] {
+        for mixed in [[answer("28P01"), lost()], [role(), answer("28P01")]] {
             assert_eq!(together(mixed).fault_of_connect(), Some(Fault::Unreachable));
         }
     }
 
     #[test]
     fn a_server_of_the_right_role_that_is_full_is_no_server_that_is_down() {
-        for full in [[role(), answer("53300")], [answer("53300"), answer("53300")]] {
+        for full in [
+            [role(), answer("53300")],
+            [answer("53300"), answer("53300")],
+            [lost(), answer("53300")],
+        ] {
             let failure = together(full);
             assert_eq!(failure.fault_of_connect(), Some(Fault::Overloaded), "{failure}");
+        }
+    }
+
+    #[test]
+    fn an_answer_says_more_than_an_address_that_leads_nowhere() {
+        for (answered, fault) in [(answer("53300"), Some(Fault::Overloaded)), (answer("28P01"), None)] {
+            let mut refusals = Refusals::default();
+            refusals.add(0, "db:5432 (::1)".to_owned(), lost());
+            refusals.add(0, "db:5432 (127.0.0.1)".to_owned(), answered);
+            assert_eq!(refusals.into_failure().fault_of_connect(), fault);
         }
     }
 

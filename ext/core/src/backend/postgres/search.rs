@@ -39,7 +39,9 @@ impl<'a> Search<'a> {
     pub async fn run(mut self) -> Result<Found, Failure> {
         let hosts = &self.postgres.hosts;
         for (number, host) in hosts.iter().enumerate() {
-            let until = share(self.deadline, hosts.len() - number);
+            // What is kept for need is to be handed out in time.
+            let kept = usize::from(self.at_need.is_some());
+            let until = share(self.deadline, hosts.len() - number + kept);
             if let Some(found) = self.ask(number, host, until).await {
                 part_with(self.at_need, self.deadline).await;
                 return Ok(found);

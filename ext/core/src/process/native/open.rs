@@ -124,6 +124,11 @@ impl NativePool {
         kept.generation = generation;
         // Whoever has connected: the server can be reached.
         lock(&self.inner).down = None;
+        if self.process.hosts.any_incident() {
+            let (address, now) = (self.backend.address(), Instant::now());
+            self.process
+                .works(&address, Some(self.number), Some(asked_at), asked_at, now);
+        }
         Ok(kept)
     }
 
@@ -141,7 +146,7 @@ impl NativePool {
         let fault = failure.fault_of_connect();
         let error = self.connect_error(failure, fault);
         if fault == Some(Fault::Unreachable) {
-            self.process.incident(self.number, Fault::Unreachable, Instant::now());
+            self.not_reached(failure);
         }
         let (begins, wakers) = {
             let mut inner = lock(&self.inner);
@@ -163,6 +168,18 @@ impl NativePool {
             self.begin_probing();
         }
         Next::TryAtOnce
+    }
+
+    /// That no server has the wanted role is nobody's incident but the pool's own: those which were asked may be well.
+    fn not_reached(&self, failure: &Failure) {
+        let now = Instant::now();
+        let address = self.backend.address();
+        if failure.kind == Kind::Role || address.contains(',') {
+            self.process
+                .open_incident(&address, Fault::Unreachable, "an error said so", now);
+        } else {
+            self.process.incident(self.number, Fault::Unreachable, now);
+        }
     }
 
     fn tell_of_panic(&self) {
