@@ -160,8 +160,8 @@ module Poolkeeper
     # What the pools hold and what was done to them, by pool.
     #
     # @return [Hash{String => Hash}] size, idle, leased, waiting, condemned, leases (owner and seconds), and counts of
-    #   released, discarded, evicted, dropped, severed, expired, leaked, kept, mirror_misses; `would` holds the counts of
-    #   mode `:report`
+    #   released, discarded, evicted, dropped, severed, expired, leaked, kept, mirror_misses; `would` holds the counts
+    #   of mode `:report`
     def stats
       Handler.call("counting", {}) { Handler.stats }
     end
