@@ -52,7 +52,7 @@ module Poolkeeper
     # @raise [ConfigurationError] for anything else
     def mode=(mode)
       refuse(:mode, ":act or :report", mode) unless MODES.include?(mode)
-      Monitors._report(mode == :report)
+      tell("how repairs are made") { Monitors._report(mode == :report) }
       @mode = mode
     end
 
@@ -79,7 +79,7 @@ module Poolkeeper
       unless seconds == false || (number?(seconds) && DEADLINES.cover?(seconds))
         refuse(:socket_deadline, "seconds from 1 to 7200, or false", seconds)
       end
-      Monitors._deadline(seconds || nil)
+      tell("the deadline of sockets") { Monitors._deadline(seconds || nil) }
       @socket_deadline = seconds
     end
 
@@ -90,7 +90,8 @@ module Poolkeeper
         refuse(:host_monitor, "a Hash with #{HOST_MONITOR.keys.join(", ")}, or false", settings)
       end
       settings &&= monitor(settings)
-      Monitors._want(*(settings || HOST_MONITOR.merge(after: nil, timeout: 1)).values_at(*HOST_MONITOR.keys))
+      wanted = (settings || HOST_MONITOR.merge(after: nil, timeout: 1)).values_at(*HOST_MONITOR.keys)
+      tell("how hosts are watched over") { Monitors._want(*wanted) }
       @host_monitor = settings
     end
 
@@ -142,6 +143,11 @@ module Poolkeeper
     rescue StandardError
       # Before Karafka's application class is set up it has no logger to give.
       nil
+    end
+
+    # A bug of ours is none of the application's.
+    def tell(what, &block)
+      Handler.call("setting #{what}", nil, &block)
     end
 
     def monitor(given)

