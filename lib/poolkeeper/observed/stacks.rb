@@ -29,7 +29,8 @@ module Poolkeeper
           adapter = ::ActiveRecord::ConnectionAdapters::AbstractAdapter
           return if !@wanted || @following
 
-          Driver.lazy? ? adapter.prepend(Lazy) : adapter.set_callback(:checkout, :after, self)
+          # Before it whoever is interrupted would have a lease that nobody was told of.
+          Driver.lazy? ? Hooks.include(Lazy) : adapter.set_callback(:checkout, :after, self)
           @following = true
         end
 
