@@ -48,6 +48,22 @@ RSpec.describe "A panic in the background", :database, :scripts do
     RUBY
   end
 
+  # Who looks for long leases, and who asks a host.
+  %w[round vigil].each do |place|
+    it "in a host monitor (#{place}) is logged, and the host is asked later" do
+      expect(said(<<~RUBY)).to eq(told: 1, tripped: 1, asked: true)
+        def sockets = Dir["/proc/self/fd/*"].count { |path| File.readlink(path).start_with?("socket:") rescue false }
+        hold.select_value("SELECT 1")
+        before = sockets
+        trip("#{place}", 1)
+        Poolkeeper.configure { |config| config.host_monitor = { after: 0.2, interval: 0.2 } }
+        wait_until(message: -> { "a connection of its own: \#{$log.string}" }) { sockets > before }
+        logged(/watching over a host/)
+        say(told: lines(/watching over a host: tripped at #{place}/), tripped: tripped("#{place}"), asked: true)
+      RUBY
+    end
+  end
+
   describe "in the task that watches sockets" do
     it "is logged, and those connections are evicted as well as later ones" do
       expect(said(<<~RUBY)).to eq(evicted: [true, true], tripped: 3, told: 3, natives: 1)
