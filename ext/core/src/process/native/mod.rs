@@ -11,6 +11,7 @@ mod statement;
 mod transaction;
 mod upkeep;
 
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
@@ -297,9 +298,13 @@ impl NativePool {
 
 impl Drop for NativePool {
     fn drop(&mut self) {
-        let idle = lock(&self.inner).state.close().0;
-        self.say_goodbye(idle);
-        let (process, number) = (self.process, self.number);
-        process.mirror(|mirror| mirror.forget_pool(number));
+        // The last to have it may be Ruby's collector, where a panic would end the process. What is left undone then is an
+        // entry of the mirror, or connections that the server ends.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let idle = lock(&self.inner).state.close().0;
+            self.say_goodbye(idle);
+            let (process, number) = (self.process, self.number);
+            process.mirror(|mirror| mirror.forget_pool(number));
+        }));
     }
 }
