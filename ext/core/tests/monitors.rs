@@ -14,12 +14,13 @@ use support::{at_rest, options, pool, run, take, until};
 
 const SETTINGS: Settings = Settings {
     after: Duration::from_millis(300),
-    interval: Duration::from_millis(100),
-    timeout: Duration::from_millis(100),
-    failures: 2,
+    // Longer than a thread of the fake server may wait for a processor.
+    interval: Duration::from_millis(250),
+    timeout: Duration::from_millis(250),
+    failures: 3,
 };
 /// By then a silent server's connections have been ended.
-const LONG: Duration = Duration::from_millis(1_500);
+const LONG: Duration = Duration::from_millis(2_500);
 
 fn watched() {
     process::current().want_monitors(Some(SETTINGS));
