@@ -11,7 +11,7 @@ RSpec.describe "A host monitor", :database do
   let(:long) { Support::Monitors::WITHIN * 2 }
   let(:host) { "127.0.0.1:#{primary.port}" }
 
-  before { monitor }
+  before { monitor(**Support::Monitors::CALM) }
 
   after { Poolkeeper.configure { |config| config.host_monitor = {} } }
 
@@ -47,7 +47,7 @@ RSpec.describe "A host monitor", :database do
       Poolkeeper.release
       wait_until { primary.backends.size == 1 }
     end
-    # Some ten questions; one that is answered late, on a loaded machine, leaves its connection.
+    # Some seven questions; one that is answered late, on a loaded machine, leaves its connection.
     expect(log.scan(dialect::CONNECTS).size).to be_between(2, 5)
   end
 

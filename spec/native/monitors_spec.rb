@@ -65,6 +65,7 @@ RSpec.describe "A native pool whose server falls silent", :database do
   end
 
   it "leaves a long statement alone" do
+    monitor(**Support::Monitors::CALM)
     rows = @pool.with { |db| db.query(dialect.sleep(Support::Monitors::WITHIN * 2)) }
     expect(rows.size).to eq(1)
     expect(Poolkeeper.stats.fetch(@pool.name)).to include(severed: 0)

@@ -7,6 +7,10 @@ module Support
     # Design, invariant 6, with these: after + interval x (failures - 1) + timeout + 0.5.
     WITHIN = 1.4
 
+    # With more, for what is to be left alone: a server on a loaded machine may take a moment. A silent one is noticed
+    # after 1.7 s.
+    CALM = { after: 0.5, interval: 0.4, timeout: 0.4, failures: 3 }.freeze
+
     def monitor(**settings)
       Poolkeeper.configure { |config| config.host_monitor = { **QUICK, **settings } }
     end
