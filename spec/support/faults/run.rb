@@ -64,7 +64,7 @@ module Support
         verdict = Verdict.new(subject, @scene.incidents, @fault, rows(subject))
         after = subject.settled(@cluster, before)
         verdict.resources = [before, after]
-        verdict.note(after.grown_since(before))
+        verdict.note(after.grown_since(before, except: subject.left))
         verdict.note("#{subject.rested[:stuck]} workers are stuck") unless subject.rested[:stuck].zero?
         verdict.note("an incident is still open") unless subject.rested[:healthy]
         verdict.note(left(subject, verdict), harmed(subject, sessions))

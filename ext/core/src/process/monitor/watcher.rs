@@ -24,7 +24,16 @@ impl Process {
         let mut line: Option<Line> = None;
         let mut due = Instant::now();
         let mut pause = settings.interval;
-        while let Some(leases) = self.still_needed(host, &vigil, &settings) {
+        loop {
+            sleep_until(due.into()).await;
+            // Looked at now: the lease may have ended meanwhile, and a host is not asked for nobody.
+            settings = match self.monitors.wanted.get() {
+                Some(settings) => settings,
+                None => break,
+            };
+            let Some(leases) = self.still_needed(host, &vigil, &settings) else {
+                break;
+            };
             let open = match line.take() {
                 Some(line) => line,
                 None => match self.way_to(host, &leases) {
@@ -36,7 +45,6 @@ impl Process {
                 },
             };
             let open = line.insert(open);
-            sleep_until(due.into()).await;
             let asked = open.ask(due, &settings, vigil.is_silent()).await;
             self.follow_turn(host, vigil.checked(asked.check(), settings.failures), &settings);
             match asked {
@@ -59,10 +67,6 @@ impl Process {
                 false => settings.interval,
             };
             due = (due + pause).max(Instant::now());
-            settings = match self.monitors.wanted.get() {
-                Some(settings) => settings,
-                None => break,
-            };
         }
         if let Some(line) = line {
             let _ = timeout(GOODBYE, line.close()).await;
