@@ -27,7 +27,7 @@ module Support
         # @return [Array<String>] what there is more of than before
         def grown_since(before, except: [])
           (members - except).select { |name| self[name] > before[name] }
-                 .map { |name| "#{name} have grown from #{before[name]} to #{self[name]}" }
+                            .map { |name| "#{name} have grown from #{before[name]} to #{self[name]}" }
         end
       end
 
@@ -131,7 +131,9 @@ module Support
 
       # @return [Figures] once none has grown, or as they are when it is time
       def settled(cluster, before)
-        Support.wait_until(timeout: SETTLING, interval: 0.1) { figures(cluster).grown_since(before, except: left).empty? }
+        Support.wait_until(timeout: SETTLING, interval: 0.1) do
+          figures(cluster).grown_since(before, except: left).empty?
+        end
         figures(cluster)
       rescue DeadlineError
         figures(cluster)
