@@ -54,10 +54,10 @@ module Support
         @subjects.each(&:rest).each(&:await_rest)
       end
 
-      # Up to ActiveRecord 7.0 a last attempt to connect may fail after the server is back, and a second of peace has to
-      # follow before a connection from before proves anything.
+      # Where a last attempt to connect may fail after the server is back, a second of peace has to follow before a
+      # connection from before proves anything.
       def late
-        @fault.blocked && ENV["POOLKEEPER_ACTIVERECORD"] == "6.1" ? 1.5 : 0
+        @subjects.any? { |subject| Faults.reconnects?(@fault, subject.kind) } ? 1.5 : 0
       end
 
       def judge(subject, before, sessions, calm)

@@ -8,8 +8,7 @@ module Support
       # least. ActiveRecord connects by itself; after a move, a connection that was being opened is still in its hands.
       GRACE = { "native" => 1.2 }.freeze
       CONNECTING = 0.5
-      # ActiveRecord up to 7.0 pings at each checkout, and where that fails it connects in the same job, twice where the
-      # first attempt finds nobody.
+      # Seconds to connect in the job that has met the silence, twice where the first attempt finds nobody.
       RECONNECTING = 2 * CONNECT
       # Seconds from then to the first success.
       RECOVERY = 1
@@ -117,7 +116,7 @@ module Support
       end
 
       def reconnecting
-        @subject.kind == "observed" && ENV["POOLKEEPER_ACTIVERECORD"] == "6.1" ? RECONNECTING : 0
+        Faults.reconnects?(@fault, @subject.kind) ? RECONNECTING : 0
       end
 
       def met_before?(job, incident)

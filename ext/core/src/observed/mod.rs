@@ -270,23 +270,6 @@ impl Mirror {
         self.connections.get(&connection).map(|entry| entry.pool)
     }
 
-    /// The server a connection, or else its pool, leads to.
-    pub fn host_of(&self, connection: u64) -> Option<Arc<str>> {
-        let entry = self.connections.get(&connection)?;
-        let of_socket = entry.socket.as_ref().map(|socket| socket.host.clone());
-        of_socket.or_else(|| self.host_of_pool(entry.pool))
-    }
-
-    /// The server a pool leads to.
-    pub fn host_of_pool(&self, pool: u64) -> Option<Arc<str>> {
-        self.pools.get(&pool).map(|pool| pool.host.clone())
-    }
-
-    /// Whether a pool is a replica by configuration.
-    pub fn replica(&self, pool: u64) -> bool {
-        self.pools.get(&pool).is_some_and(|pool| pool.description.replica)
-    }
-
     /// A lease that nobody announced. Returns whether the mirror had missed it.
     pub fn seed(&mut self, connection: u64, lease: Lease) -> bool {
         let known = self.lease(connection).is_some_and(|known| known.owner == lease.owner);

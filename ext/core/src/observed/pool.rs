@@ -54,6 +54,23 @@ impl Pool {
 }
 
 impl Mirror {
+    /// The server a connection, or else its pool, leads to.
+    pub fn host_of(&self, connection: u64) -> Option<Arc<str>> {
+        let entry = self.connections.get(&connection)?;
+        let of_socket = entry.socket.as_ref().map(|socket| socket.host.clone());
+        of_socket.or_else(|| self.host_of_pool(entry.pool))
+    }
+
+    /// The server a pool leads to.
+    pub fn host_of_pool(&self, pool: u64) -> Option<Arc<str>> {
+        self.pools.get(&pool).map(|pool| pool.host.clone())
+    }
+
+    /// Whether a pool is a replica by configuration.
+    pub fn replica(&self, pool: u64) -> bool {
+        self.pools.get(&pool).is_some_and(|pool| pool.description.replica)
+    }
+
     /// The servers that pools lead to, and those that they still have sockets to.
     pub fn hosts(&self) -> FxHashSet<Arc<str>> {
         let of_sockets = self.connections.values().filter_map(|entry| entry.socket.as_ref());

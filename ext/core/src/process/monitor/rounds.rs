@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHashSet;
 use tokio::time::sleep;
 
 use super::super::Process;
@@ -57,27 +57,27 @@ impl Process {
         let before = now.checked_sub(settings.after)?;
         let (long, next) = self.long_leases(before);
         self.look_after(&long, &settings);
-        match next {
-            Some(next) => Some((next + settings.after).saturating_duration_since(now)),
-            None if long.is_empty() => return None,
-            None => Some(settings.after),
+        if next.is_none() && long.is_empty() {
+            return None;
         }
-        .inspect(|_| self.monitors.asleep.store(false, Ordering::SeqCst))
+        self.monitors.asleep.store(false, Ordering::SeqCst);
+        let pause = |next: Instant| (next + settings.after).saturating_duration_since(now);
+        Some(next.map_or(settings.after, pause))
     }
 
     fn look_after(&'static self, long: &[Long], settings: &Settings) {
-        let mut hosts: FxHashMap<Arc<str>, ()> = FxHashMap::default();
+        let mut hosts: FxHashSet<Arc<str>> = FxHashSet::default();
         for lease in long {
             let known = lease
                 .socket
                 .filter(|(descriptor, identity)| socket::identity(*descriptor) == Some(*identity));
             if known.is_some() {
-                hosts.insert(lease.host.clone(), ());
+                hosts.insert(lease.host.clone());
             } else if self.mirror(|mirror| mirror.ask(lease.connection, settings.after)) {
                 self.ask_for_socket(lease.connection);
             }
         }
-        for host in hosts.into_keys() {
+        for host in hosts {
             self.watch_over(host, settings);
         }
     }
