@@ -157,12 +157,14 @@ RSpec.describe "Poolkeeper.wait_until_up", :database, :forks, :scripts do
     primary.thaw
   end
 
-  it "ends at its timeout where the pool has no connection to give" do
+  it "ends at its timeout where no pool of that host has a connection to give" do
+    # The shard's pool leads there too, and one that gave a connection would have proven the host up.
+    writers = [writing_pool, on_thread { hold(shard: :one).pool.tap { Poolkeeper.release } }]
     down do
       primary.start
-      holders = Array.new(Support::Database::SIZE) { writing_pool.checkout }
+      held = writers.map { |pool| [pool, Array.new(Support::Database::SIZE) { pool.checkout }] }
       expect(timed { Poolkeeper.wait_until_up(timeout: 0.5, role: :writing) }).to match([false, be < 1.5])
-      holders.each { |adapter| writing_pool.checkin(adapter) }
+      held.each { |pool, adapters| adapters.each { |adapter| pool.checkin(adapter) } }
     end
     expect(Poolkeeper.wait_until_up(timeout: 10, role: :writing)).to be(true)
     expect_nothing_held
