@@ -28,9 +28,7 @@ RSpec.describe "Workers, their server and a fault", :faults do
     end
   end
 
-  # ActiveRecord's pools are interrupted in the long form only, as long as this is open: a worker that is interrupted
-  # while ActiveRecord configures a connection may leave it half configured to the next (`key?` for nil).
-  { "fast restart" => %w[interrupted native], "terminate all" => %w[interrupted native],
+  { "fast restart" => %w[interrupted observed native], "terminate all" => %w[interrupted observed native],
     "kill" => %w[forked observed native] }.each do |fault, (manner, *kinds)|
     it "cost no more than they must: #{fault}, #{manner}", :once do
       expect_fine(fault, *kinds, manner: manner)

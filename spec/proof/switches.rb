@@ -52,6 +52,10 @@ module Switches
       replace(Poolkeeper::Observed::Callbacks, :reason_to_drop) { |*| nil }
     end
 
+    def broken_off
+      replace(Poolkeeper::Observed::Reconnect, :broken_off) { |_| nil }
+    end
+
     def eviction
       replace(Poolkeeper::Observed::Eviction, :evict) { |_| false }
     end

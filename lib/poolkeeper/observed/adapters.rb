@@ -22,6 +22,7 @@ module Poolkeeper
         # For an adapter whose number the mirror does not know (any more).
         def enlist_anew(adapter)
           Background.ensure_running
+          Reconnect.follow(adapter)
           number = Mirror._enlist(Pools.register(adapter.pool))
           @by_number[number] = adapter
           adapter.instance_variable_set(NUMBER, number)

@@ -70,6 +70,12 @@ module Poolkeeper
           nil
         end
 
+        # Whether there is a connection that could be used as it is.
+        def open?(adapter)
+          raw = adapter.instance_variable_get(@variable)
+          raw && (!driver(raw.class) || socket(raw) != NONE) ? true : false
+        end
+
         # Whether the driver has given the connection up by itself: there is no socket left to look at.
         def lost?(adapter)
           raw = adapter.instance_variable_get(@variable)

@@ -30,6 +30,9 @@ module Support
       TOO_MANY = /(?: Connect\tpoolkeeper@.*\n.*?){4}/
       REFUSED_NOBODY = /Access denied for user 'nobody_here'/
 
+      # What ActiveRecord has every session set, and what it sets.
+      CONFIGURED = ["SELECT @@wait_timeout", 2_147_483].freeze
+
       # A session's own limits, in the server's words. Where it knows whole seconds only, none at all would be 0.
       LIMIT_LOCKS = "SET SESSION innodb_lock_wait_timeout = 0"
       LIMIT_IDLING = "SET SESSION wait_timeout = 1"

@@ -28,6 +28,9 @@ module Support
       TOO_MANY = /too many connections for role/
       REFUSED_NOBODY = /role "nobody_here" does not exist/
 
+      # What ActiveRecord has every session set, and what it sets.
+      CONFIGURED = ["SHOW intervalstyle", "iso_8601"].freeze
+
       # A session's own limits, in the driver's words.
       LIMIT_LOCKS = "SET lock_timeout = '50ms'"
       LIMIT_IDLING = "SET idle_session_timeout = '50ms'"
