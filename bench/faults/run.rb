@@ -7,7 +7,6 @@ require "poolkeeper"
 require_relative "../../spec/support/wait"
 require_relative "../../spec/support/dialect"
 require_relative "../../spec/support/faults"
-require_relative "../../spec/support/faults/child/mechanisms"
 %w[clock child conditions table trips relay peers native].each { |file| require_relative "../support/#{file}" }
 %w[restart native_restart].each { |file| require_relative "../rows/#{file}" }
 %w[silence demotion].each { |file| require_relative file }
@@ -16,8 +15,6 @@ module Bench
   # Rows five to nine of the targets.
   module FaultRows
     NAMES = %w[restart native_restart frozen dropped demoted].freeze
-    # What a row takes that an older poolkeeper lacks.
-    MEANS = { "frozen" => :host_monitor, "dropped" => :socket_deadline }.freeze
 
     class << self
       # @param names [Array<String>] rows; all of them where none is named
@@ -40,9 +37,6 @@ module Bench
       private
 
       def row(name)
-        missing = MEANS[name] unless Support::Faults::Mechanisms.known.include?(MEANS[name])
-        return puts("  this poolkeeper has no #{missing}") || [] if missing
-
         case name
         when "restart" then on_a_server { |node| Restart.new.call(node) }
         # Its relay counts what PostgreSQL's clients send.

@@ -4,9 +4,8 @@
 require "poolkeeper"
 require_relative "../support/dialect"
 require_relative "../support/faults"
-require_relative "../support/faults/child/mechanisms"
 
-# Every fault, to few workers and to many, in every manner; then a mix of them.
+# Every fault, to few workers and to many, in every manner; then what is none and takes long, and a mix of them.
 class LongForm
   WORKERS = [5, 20].freeze
   MANNERS = %w[plain interrupted forked].freeze
@@ -17,7 +16,6 @@ class LongForm
     @family = Support::Dialect.family
     @seed = Integer(ENV.fetch("FAULTS_SEED", SEED))
     @minutes = Float(ENV.fetch("FAULTS_MINUTES", "10"))
-    @known = Support::Faults::Mechanisms.known
     @told = []
   end
 
@@ -26,6 +24,7 @@ class LongForm
     $stdout.sync = true
     @suite = Support::Faults::Suite.new(@family)
     runs.each { |fault, workers, manner| run(fault, manner, workers) }
+    chosen("FAULTS_ONLY", Support::Faults::PATIENT.keys).each { |calm| run(calm, "plain", WORKERS.first) }
     mix if chosen("FAULTS_ONLY", [Support::Faults::MIX]).any?
     puts table
     @told.all? { |one| one.wrong.empty? }
@@ -36,7 +35,7 @@ class LongForm
   private
 
   def runs
-    names = Support::Faults.possible(@family, @known).map(&:name)
+    names = Support::Faults.possible(@family).map(&:name)
     workers = chosen("FAULTS_WORKERS", WORKERS.map(&:to_s)).map(&:to_i)
     chosen("FAULTS_ONLY", names).product(workers, chosen("FAULTS_MANNER", MANNERS))
   end
@@ -56,8 +55,7 @@ class LongForm
   # Killed threads and forks have had their turn; here it is the faults' number that counts.
   def mix
     seconds = @minutes * 60
-    run(Support::Faults::MIX, "plain", WORKERS.first, timeout: seconds + 300, seconds: seconds,
-                                                      known: @known)
+    run(Support::Faults::MIX, "plain", WORKERS.first, timeout: seconds + 300, seconds: seconds)
   end
 
   def line(told)
@@ -67,7 +65,7 @@ class LongForm
 
   def table
     wrong = @told.reject { |one| one.wrong.empty? }
-    ["", "#{@family}, Ruby #{RUBY_VERSION}, seed #{@seed} (FAULTS_SEED), means: #{@known.join(", ")}",
+    ["", "#{@family}, Ruby #{RUBY_VERSION}, seed #{@seed} (FAULTS_SEED)",
      *@told.map { |told| line(told).lines.first.chomp }, "#{@told.size} runs, #{wrong.size} wrong"].join("\n")
   end
 end

@@ -2,7 +2,6 @@
 
 require "spec_helper"
 require_relative "../support/faults"
-require_relative "../support/faults/child/mechanisms"
 
 # The short form of `rake faults`: each fault once, with five workers in each of two processes, one on ActiveRecord's
 # pools and one on native ones. What is judged, and how, is in spec/support/faults/verdict.rb; all of it is seen from
@@ -13,7 +12,6 @@ RSpec.describe "Workers, their server and a fault", :faults do
 
   # Whatever differs between ActiveRecord's versions shows in these.
   versions = ["fast restart", "promotion", "frozen server", "dropped packets"]
-  known = Support::Faults::Mechanisms.known
 
   def expect_fine(fault, *kinds, manner: "plain")
     told = @suite.run(fault, kinds.map { |kind| { kind: kind, manner: manner } })
@@ -21,7 +19,7 @@ RSpec.describe "Workers, their server and a fault", :faults do
     expect(told.flat_map(&:wrong)).to eq([]), told.map { |one| [one.line, *one.wrong, one.said].join("\n") }.join("\n")
   end
 
-  Support::Faults.possible(Support::Dialect.family, known).each do |fault|
+  Support::Faults.possible(Support::Dialect.family).each do |fault|
     it "cost no more than they must: #{fault.name}", *(:once unless versions.include?(fault.name)) do
       kinds = ENV["POOLKEEPER_ACTIVERECORD"] == "6.1" ? %w[observed] : %w[observed native]
       expect_fine(fault.name, *kinds)

@@ -3,8 +3,8 @@
 module Poolkeeper
   module Observed
     # A connection is as good as none until ActiveRecord has configured it: time zone, SQL mode and types are those of
-    # the session. Whoever is killed in between (Thread#kill runs no `rescue`, and before 7.2.3 there is none) would leave
-    # it to the next owner half configured: open, in no transaction, and taken for verified.
+    # the session. Whoever is killed in between (Thread#kill runs no `rescue`, and before 7.2.3 there is none) would
+    # leave it to the next owner half configured: open, in no transaction, and taken for verified.
     module Reconnect
       def reconnect!(**options)
         value = super

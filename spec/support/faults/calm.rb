@@ -23,5 +23,19 @@ module Support
       mechanisms = { host_monitor: MONITOR, socket_deadline: DEADLINE }
       [name, Fault.new(name: name, victims: 0, mechanisms: mechanisms, **more)]
     end.freeze
+
+    # The same for the long form, with what poolkeeper does by default. Jobs of a minute are told to be the last while
+    # they are under way.
+    PATIENT = [
+      ["a query of a minute", { long: 60, patience: 61, harm: ->(scene) { scene.quiet(55) } }],
+      ["the process stopped for 10 s", { harm: ->(scene) { scene.stopped(10) } }]
+    ].to_h { |name, more| [name, Fault.new(name: name, victims: 0, **more)] }.freeze
+
+    module_function
+
+    # @param name [String]
+    def calm?(name)
+      CALM.key?(name) || PATIENT.key?(name)
+    end
   end
 end

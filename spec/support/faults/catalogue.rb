@@ -57,22 +57,19 @@ module Support
     end
 
     # @param family [Symbol]
-    # @param known [Array<Symbol>] mechanisms that this poolkeeper has
-    # @return [Array<Fault>] what can be done to such servers, and mastered
-    def possible(family, known)
-      CATALOGUE.values.select { |fault| fault.on?(family) && fault.masterable?(known) }
+    # @return [Array<Fault>] what can be done to such servers
+    def possible(family)
+      CATALOGUE.values.select { |fault| fault.on?(family) }
     end
 
     # @param name [String]
     # @param seconds [Numeric, nil] of a mix; or that another lasts, unless as long as by default
-    # @param known [Array<String>] mechanisms, for a mix
     # @return [Fault]
-    def find(name, seconds: nil, known: [])
-      return CALM.fetch(name) if CALM.key?(name)
+    def find(name, seconds: nil)
+      return { **CALM, **PATIENT }.fetch(name) if calm?(name)
       return CATALOGUE.fetch(name).lasting(seconds) unless name == MIX
 
-      known = known.map(&:to_sym)
-      faults = possible(Dialect.family, known)
+      faults = possible(Dialect.family)
       Fault.new(name: MIX, harm: ->(scene) { scene.mix(seconds, faults) }, database: IMPATIENT,
                 native: { connect_timeout: CONNECT, statement_timeout: 1 },
                 mechanisms: faults.map(&:mechanisms).inject({}, :merge))

@@ -52,9 +52,10 @@ module Support
       end
 
       def configure
-        require_relative "child/mechanisms"
-        Poolkeeper.configure { |config| config.logger = Logger.new($stderr) }
-        Mechanisms.configure(@settings.fetch(:mechanisms))
+        Poolkeeper.configure do |config|
+          config.logger = Logger.new($stderr)
+          @settings.fetch(:mechanisms).each { |option, value| config.public_send(:"#{option}=", value) }
+        end
         Poolkeeper::Events::LINES.each_key { |name| Poolkeeper.events.subscribe(name) { @events[name] += 1 } }
       end
 

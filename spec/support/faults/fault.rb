@@ -33,11 +33,6 @@ module Support
         seconds ? dup.tap { |other| other.lasts = seconds } : self
       end
 
-      # @return [Boolean] whether this poolkeeper has the means against it
-      def masterable?(known)
-        mechanisms.keys.all? { |mechanism| known.include?(mechanism) }
-      end
-
       # @param kind [String] of the process under test
       # @return [Numeric, nil]
       def blocked_for(kind)

@@ -68,7 +68,7 @@ module Support
         verdict.note("#{subject.rested[:stuck]} workers are stuck") unless subject.rested[:stuck].zero?
         verdict.note("an incident is still open") unless subject.rested[:healthy]
         verdict.note(left(subject, verdict), harmed(subject, sessions))
-        verdict.note(disturbed(subject, *calm)) if CALM.key?(@fault.name)
+        verdict.note(disturbed(subject, *calm)) if Faults.calm?(@fault.name)
         verdict
       end
 
