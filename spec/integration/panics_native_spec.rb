@@ -19,7 +19,8 @@ RSpec.describe "A panic in the middle of a statement", :once, :scripts do
       pool.close
       say(error: [error.class.name, error.message], tripped: tripped("statement"), after: after, stats: stats)
     RUBY
-    expect(said[:error]).to match(["Poolkeeper::ConnectionError", /a bug of poolkeeper's; please report/])
+    expect(said[:error]).to match(["Poolkeeper::ConnectionError",
+                                   /a bug of poolkeeper's; please report what standard error/])
     expect(said).to include(tripped: 1, after: [{ one: 1 }], stats: { leased: 0, away: 0, opening: 0, waiting: 0 })
   end
 end

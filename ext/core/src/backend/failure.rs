@@ -62,6 +62,13 @@ impl Failure {
         }
     }
 
+    /// The driver has panicked, which it does at many an answer that is no database's, or poolkeeper has.
+    pub fn panicked() -> Self {
+        let text =
+            "what it sent makes no sense, or a bug of poolkeeper's; please report what standard error says of it";
+        Failure::new(Kind::Protocol, text)
+    }
+
     /// Too many parameters for a statement, or too few.
     pub fn wrong_count(wanted: usize, given: usize) -> Self {
         let plural = if wanted == 1 { "" } else { "s" };

@@ -97,4 +97,5 @@ mod chains;
 mod classes;
 mod codes;
 mod examples;
+mod random;
 mod words;

@@ -183,7 +183,7 @@ impl NativePool {
     }
 
     fn tell_of_panic(&self) {
-        let failure = Failure::new(Kind::Protocol, "a bug of poolkeeper's; please report this");
+        let failure = Failure::panicked();
         let error = self.connect_error(&failure, None);
         let wakers = {
             let mut inner = lock(&self.inner);

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::connection::Kept;
 use super::running::run;
 use super::{NativePool, Waker};
-use crate::backend::{Failure, Kind};
+use crate::backend::Failure;
 use crate::clock::Moment;
 use crate::error::{Error, Misuse};
 use crate::fault::Fault;
@@ -99,7 +99,7 @@ impl Drop for Telling {
     fn drop(&mut self) {
         if !self.told {
             self.pool.bring_back(self.slot, self.ticket, None);
-            let failure = Failure::new(Kind::Protocol, "a bug of poolkeeper's; please report this");
+            let failure = Failure::panicked();
             self.work
                 .finish(Err(self.pool.broken(self.pool.backend.address(), &failure)));
         }
