@@ -72,6 +72,7 @@ module Poolkeeper
 end
 
 require_relative "observed/adapters"
+require_relative "observed/begun"
 require_relative "observed/callbacks"
 require_relative "observed/credentials"
 require_relative "observed/driver"

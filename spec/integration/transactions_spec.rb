@@ -48,6 +48,56 @@ RSpec.describe "Open transactions", :database do
     expect(counts).to include(leaked: 0, discarded: 0, released: 2)
   end
 
+  # Stopped where the server has done what it was told, and ActiveRecord has not noted it; then killed.
+  def killed_after(method)
+    done = Queue.new
+    thread = Thread.new do
+      adapter = hold
+      # It is not warmed up by what is watched here.
+      backend_of(adapter)
+      adapter.define_singleton_method(method) do |*arguments|
+        super(*arguments)
+        done << true
+        sleep
+      end
+      item.create!(n: 100)
+    ensure
+      adapter.singleton_class.send(:remove_method, method)
+      Poolkeeper.release
+    end
+    done.pop
+    thread.kill.join
+  end
+
+  it "is a leak too where its owner was killed right after the server had begun it" do
+    killed_after(:begin_db_transaction)
+    wait_until { idle_in_transaction.zero? }
+    on_thread { item.insert_all!([{ n: 200 }]) && Poolkeeper.release }
+    expect(rows("n = 100")).to eq(0)
+    expect(rows("n = 200")).to eq(1)
+    expect(counts).to include(leaked: 1, discarded: 1)
+  end
+
+  { "committed" => ->(item) { item.create!(n: 1) },
+    "rolled back" => ->(item) { item.transaction { item.create!(n: 0) && raise(ActiveRecord::Rollback) } } }
+    .each do |ended, transaction|
+    it "is none where it was #{ended}, though its owner was killed soon after" do
+      backend = on_thread { backend_of(hold).tap { Poolkeeper.release } }
+      over = Queue.new
+      thread = Thread.new do
+        transaction.call(item)
+        over << true
+        sleep
+      ensure
+        Poolkeeper.release
+      end
+      over.pop
+      thread.kill.join
+      expect(on_thread { backend_of(hold).tap { Poolkeeper.release } }).to eq(backend)
+      expect(counts).to include(leaked: 0, discarded: 0, dropped: 0)
+    end
+  end
+
   it "is a leak too where nothing was sent yet, for the next borrower would join it" do
     on_thread do
       hold.begin_transaction(joinable: true, _lazy: true)

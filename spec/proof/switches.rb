@@ -52,6 +52,10 @@ module Switches
       replace(Poolkeeper::Observed::Callbacks, :reason_to_drop) { |*| nil }
     end
 
+    def begun
+      replace(Poolkeeper::Observed::Driver, :begun?) { |*| false }
+    end
+
     def broken_off
       replace(Poolkeeper::Observed::Reconnect, :broken_off) { |_| nil }
     end

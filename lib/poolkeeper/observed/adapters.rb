@@ -23,6 +23,7 @@ module Poolkeeper
         def enlist_anew(adapter)
           Background.ensure_running
           Reconnect.follow(adapter)
+          Begun.follow(adapter)
           number = Mirror._enlist(Pools.register(adapter.pool))
           @by_number[number] = adapter
           adapter.instance_variable_set(NUMBER, number)

@@ -12,8 +12,9 @@ module Poolkeeper
       # libpq's transaction states: 0 idle, 1 active, 2 in a transaction, 3 in a failed one, 4 connection lost.
       IDLE = 0
       ACTIVE = 1
+      BEGUN = 2
       LOST = 4
-      # mysql2 has no such state; what it tells is said in the same words.
+      # mysql2 has no such state; what it tells, and what {Begun} knows, is said in the same words.
       MYSQL = "Mysql2::Client"
       # The drivers whose `socket` is the number of a descriptor.
       SOCKETS = ["PG::Connection", MYSQL].freeze
@@ -42,12 +43,17 @@ module Poolkeeper
           @lazy
         end
 
+        # @return [Object, nil] the driver's own connection
+        def raw(adapter)
+          adapter.instance_variable_get(@variable)
+        end
+
         # The driver is asked each time, and for `socket`, never for pg's `socket_io`: that one remembers a number which
         # libpq has closed, and which may be somebody else's socket by now.
         #
         # @return [Integer] the descriptor of the connection's socket, or {NONE}
         def descriptor(adapter)
-          socket(adapter.instance_variable_get(@variable))
+          socket(raw(adapter))
         end
 
         # @return [Integer] the same, of the driver's own object
@@ -59,32 +65,35 @@ module Poolkeeper
 
         # @return [Integer, nil] libpq's transaction state; nil where the driver cannot tell, or has nothing to tell of
         def state(adapter)
-          raw = adapter.instance_variable_get(@variable)
+          raw = raw(adapter)
           return raw.transaction_status if raw.respond_to?(:transaction_status)
-          return unless mysql?(raw)
-          # Before 7.1 `disconnect!` leaves the client that it has closed where it was; each checkout asks the server.
-          return (LOST if @lazy) if raw.closed?
 
-          ACTIVE if busy?(raw)
+          if mysql?(raw)
+            # Before 7.1 `disconnect!` leaves the client that it has closed where it was; each checkout asks the server.
+            return (LOST if @lazy) if raw.closed?
+            return ACTIVE if busy?(raw)
+          end
+
+          BEGUN if begun?(adapter, raw)
         rescue Closed
           nil
         end
 
         # Whether there is a connection that could be used as it is.
         def open?(adapter)
-          raw = adapter.instance_variable_get(@variable)
+          raw = raw(adapter)
           raw && (!driver(raw.class) || socket(raw) != NONE) ? true : false
         end
 
         # Whether the driver has given the connection up by itself: there is no socket left to look at.
         def lost?(adapter)
-          raw = adapter.instance_variable_get(@variable)
+          raw = raw(adapter)
           mysql?(raw) ? raw.closed? : state(adapter) == LOST
         end
 
         # Whether a driver that has no transaction state knows of nothing that speaks against its connection.
-        def fine?(raw)
-          !mysql?(raw) || !(raw.closed? || busy?(raw))
+        def fine?(adapter, raw)
+          !begun?(adapter, raw) && (!mysql?(raw) || !(raw.closed? || busy?(raw)))
         end
 
         # Whether a thread is in the middle of a connect that may not be cut short: from mysql2 0.5.5 on a client whose
@@ -97,7 +106,7 @@ module Poolkeeper
         # Whether the database lives in this process (SQLite). There is no server that could be dead, and a database in
         # memory would be lost with its connection.
         def in_process?(adapter)
-          adapter.instance_variable_get(@variable).respond_to?(:transaction_active?)
+          raw(adapter).respond_to?(:transaction_active?)
         end
 
         # Gets rid of a connection's socket without waiting and without connecting: the next use connects anew.
@@ -132,7 +141,7 @@ module Poolkeeper
         # For a block that reads the descriptor's number and uses it without a method of Ruby's between the two: at the
         # return of one another thread may run, close the socket, and have its number given to another.
         def with_socket(adapter)
-          raw = adapter.instance_variable_get(@variable)
+          raw = raw(adapter)
           yield raw if driver(raw.class)
         rescue Closed
           nil
@@ -145,6 +154,10 @@ module Poolkeeper
           objects = ObjectSpace.reachable_objects_from(client)
           # Without blocks, which would cost as much again.
           objects.any?(Thread) || objects.any?(Fiber)
+        end
+
+        def begun?(adapter, raw)
+          !raw.nil? && raw.equal?(adapter.instance_variable_get(Begun::RAW))
         end
 
         def mysql?(raw)

@@ -16,7 +16,7 @@ module Poolkeeper
             look = Mirror._checkout(number, @owner.object_id, Thread.current[:poolkeeper_fiber] || Owner.fiber)
             raw = @raw_connection
             fine = look.zero? && @transaction_manager.open_transactions.zero? &&
-                   (raw.respond_to?(:transaction_status) ? raw.transaction_status.zero? : Driver.fine?(raw))
+                   (raw.respond_to?(:transaction_status) ? raw.transaction_status.zero? : Driver.fine?(self, raw))
           end
           Callbacks.doubt(self, number, look || Callbacks::UNKNOWN) unless fine
           seen = true

@@ -19,7 +19,7 @@ module Poolkeeper
         # connects for the first time before it is in a pool.
         def follow(adapter)
           type = Driver.lazy? ? ::ActiveRecord::ConnectionAdapters::AbstractAdapter : adapter.class
-          type.prepend(self) unless type < self
+          type.prepend(self) unless adapter.is_a?(self)
         end
 
         # The connection is its owner's, and he is on his way out. Where ActiveRecord has closed it by itself, or never

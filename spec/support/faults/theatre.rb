@@ -72,7 +72,7 @@ module Support
         Subject.new(File.join(@folder, first.to_s), kind: kind, title: "#{fault.name}, #{kind}", first: first,
                                                     count: workers, manner: manner, hosts: name.path,
                                                     mechanisms: fault.mechanisms, long: fault.long,
-                                                    subject: { **pools(fault, route, kind, workers), manner: manner })
+                                                    subject: pools(fault, route, kind, workers))
       end
 
       def pools(fault, route, kind, size)

@@ -9,14 +9,10 @@ module Support
     class Observed
       # Writes take turns: ActiveRecord's ways to write differ in what they send, and in what is repeated.
       WAYS = %i[create insert_all execute].freeze
-      # What interrupted workers do with mysql2. An interrupt right after BEGIN was answered leaves a transaction that
-      # ActiveRecord takes for never begun, and the driver tells nobody of: what the next one writes is not committed.
-      WITHOUT_TRANSACTION = %i[insert_all execute].freeze
 
-      # @param settings [Hash] writer and reader (for establish_connection), bare, manner
+      # @param settings [Hash] writer and reader (for establish_connection), bare
       def initialize(settings)
         @bare = settings[:bare]
-        @ways = settings[:manner] == "interrupted" && Sql.mariadb? ? WITHOUT_TRANSACTION : WAYS
         base = ::ActiveRecord::Base
         base.legacy_connection_handling = false if legacy?(base)
         base.configurations = { "default_env" => configurations(settings) }
@@ -30,7 +26,7 @@ module Support
 
       # @return [void]
       def write(worker, number)
-        @base.connected_to(role: :writing) { send(@ways[number % @ways.size], worker, number) }
+        @base.connected_to(role: :writing) { send(WAYS[number % WAYS.size], worker, number) }
       end
 
       # @return [void]
@@ -48,7 +44,7 @@ module Support
       #
       # @return [void]
       def warm_up
-        @ways.size.times { |number| write(0, number) }
+        WAYS.size.times { |number| write(0, number) }
         %i[writing reading].each { |role| @base.connected_to(role: role) { hold.select_value(Sql.count(0)) } }
       end
 
