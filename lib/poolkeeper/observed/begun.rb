@@ -3,9 +3,9 @@
 module Poolkeeper
   module Observed
     # What libpq knows of each session, and neither mysql2 nor Trilogy tells: whether a transaction is open on it, as
-    # far as it was begun through ActiveRecord. ActiveRecord itself notes one that has begun a few lines after the server
-    # has answered; whoever is interrupted in between would leave it to the next owner, whose writes would go into it,
-    # and be lost with it.
+    # far as it was begun through ActiveRecord. ActiveRecord itself notes one that has begun a few lines after the
+    # server has answered; whoever is interrupted in between would leave it to the next owner, whose writes would go
+    # into it, and be lost with it.
     #
     # Noted is the driver's connection that it was begun on, for that one may end without a word, and the transaction
     # with it.
