@@ -16,7 +16,7 @@ Gem::Specification.new do |spec|
 
   # The root manifest and lock belong in: cargo is always called with --locked.
   spec.files = Dir.chdir(__dir__) do
-    Dir["lib/**/*.rb", "ext/**/*.{rs,rb,toml}", "sig/**/*.rbs", "docs/*.md", "examples/*.rb", "Cargo.{toml,lock}",
+    Dir["lib/**/*.rb", "ext/**/*.{rs,rb,toml}", "sig/*.{rbs,yaml}", "docs/*.md", "examples/*.rb", "Cargo.{toml,lock}",
         "clippy.toml", "rustfmt.toml", "README.md", "CHANGELOG.md", "LICENSE.txt"]
   end
   spec.require_paths = ["lib"]

@@ -14,10 +14,11 @@ class PatientConsumer < Karafka::BaseConsumer
   # they are for Karafka's retries, and its dead letter queue.
   AWAY = [ActiveRecord::ConnectionNotEstablished, ActiveRecord::StatementInvalid, Poolkeeper::ConnectionError].freeze
 
-  # Seconds to wait in here. As long as `consume` runs, nothing is polled: at `max.poll.interval.ms` (5 minutes by
-  # default) Kafka gives the partition to somebody else. So this and the longest batch together have to be well below.
-  # When Karafka shuts down, it waits for `consume` as long as `shutdown_timeout` says (60 s by default).
-  PATIENCE = 20
+  # Seconds to wait in here. Nothing is polled for a subscription group as long as one of its jobs runs, and its
+  # partitions wait for a worker one after the other: 20 partitions on 5 workers take four times this. That and the
+  # longest batches have to be well below `max.poll.interval.ms` (5 minutes by default), or Kafka gives the partitions
+  # to somebody else, and below `shutdown_timeout` (60 s by default). Meanwhile these workers do nothing else.
+  PATIENCE = 5
   # Milliseconds for the partition to rest after that. A partition that is paused is polled for, and stays ours.
   PAUSE = 10_000
 
@@ -38,11 +39,11 @@ class PatientConsumer < Karafka::BaseConsumer
 
   private
 
-  # Has the same messages come again. Nothing is marked as consumed after a pause that was asked for, so what follows
-  # waits behind them, and their order stays; they count as no failed attempt.
+  # Has what is not marked as consumed come again. Nothing is marked after a pause that was asked for, so what follows
+  # waits behind it, and the order stays; it counts as no failed attempt.
   def rest
     Karafka.logger.warn("#{topic.name}/#{partition} rests for #{PAUSE / 1_000} s: the database is away")
-    pause(messages.first.offset, PAUSE)
+    pause(coordinator.seek_offset, PAUSE)
   end
 
   def handle(messages)

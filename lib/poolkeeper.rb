@@ -145,7 +145,7 @@ module Poolkeeper
     # server has to take writes too, so that a demoted primary is not up.
     #
     # @example In a consumer, instead of failing one batch after the other
-    #   Poolkeeper.wait_until_up(timeout: 60, role: :writing) or return pause(messages.first.offset, 30_000)
+    #   Poolkeeper.wait_until_up(timeout: 5, role: :writing) or return pause(coordinator.seek_offset, 30_000)
     # @param timeout [Numeric] seconds
     # @param role [Symbol, String, nil] `:writing`, `:reading`, or another that ActiveRecord's pools have; nil for all
     #   pools. Pools that are replicas by their configuration are no writers; native pools are, and have no other role

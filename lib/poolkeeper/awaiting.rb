@@ -96,6 +96,10 @@ module Poolkeeper
       def known(role)
         return if role.nil?
 
+        # A pool that this process has not used yet has a role, too.
+        Handler.call("looking for pools", nil) do
+          Observed::Pools.all.each { |pool| Observed::Pools.register(pool) } if Observed.start
+        end
         names = ["writing", "reading", *Observed::Pools.roles].uniq
         named = (role.is_a?(String) || role.is_a?(Symbol)) && names.include?(role.to_s)
         # Whatever the application calls it.

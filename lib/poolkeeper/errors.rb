@@ -29,7 +29,7 @@ module Poolkeeper
 
   # Raised when a step of a native pool took longer than it may.
   class TimeoutError < Error
-    # @return [Symbol] :wait, :connect, :check, :query or :drain
+    # @return [Symbol] :wait, :query or :drain
     attr_reader :step
   end
 

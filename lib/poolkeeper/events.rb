@@ -5,7 +5,7 @@ module Poolkeeper
   # logged and reaches no job: events are carried by the poolkeeper thread.
   #
   # @example
-  #   Poolkeeper.events.subscribe("connection.leaked") { |event| Alert.send(event[:topic], event[:seconds]) }
+  #   Poolkeeper.events.subscribe("connection.leaked") { |event| Alert.deliver(event[:topic], event[:seconds]) }
   class Events
     # Name of each event, with the level and the words of its log line.
     LINES = {

@@ -204,6 +204,14 @@ RSpec.describe "Poolkeeper.wait_until_up", :database, :forks, :scripts do
     expect_nothing_held
   end
 
+  it "knows the role of a pool that nobody has used yet" do
+    handler = ActiveRecord::Base.connection_handler
+    handler.establish_connection(standby.config(pool: 1), role: :analytics)
+    expect(Poolkeeper.wait_until_up(timeout: 0, role: :analytics)).to be(true)
+  ensure
+    handler.remove_connection_pool("ActiveRecord::Base", role: :analytics)
+  end
+
   it "raises ArgumentError for what is no time or no role, and nothing else" do
     [nil, "5", Float::NAN, Complex(1, 1), :soon].each do |timeout|
       expect { Poolkeeper.wait_until_up(timeout: timeout) }.to raise_error(ArgumentError, /timeout takes seconds/)

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# Which spec proves which invariant (design, section 11), by which switches it is made to fail, and how.
+# Which spec proves which invariant (docs/invariants.md), by which switches it is made to fail, and how.
 module Proof
   # `on` names the only family of servers that can tell; without it each of them has to.
   Row = Struct.new(:invariant, :off, :spec, :example, :fails_with, :on) do

@@ -4,7 +4,7 @@ module Support
   # Host monitors with little patience, for one example.
   module Monitors
     QUICK = { after: 0.5, interval: 0.2, timeout: 0.2, failures: 2 }.freeze
-    # Design, invariant 6, with these: after + interval x (failures - 1) + timeout + 0.5.
+    # Invariant 6, with these: after + interval x (failures - 1) + timeout + 0.5.
     WITHIN = 1.4
 
     # With more, for what is to be left alone: a server on a loaded machine may take a moment. A silent one is noticed

@@ -119,10 +119,6 @@ impl Error {
 pub enum Step {
     /// Waiting for a free connection.
     Wait,
-    /// Connecting.
-    Connect,
-    /// Asking for a sign of life.
-    Check,
     /// A statement.
     Query,
     /// Waiting for the last connection of a pool that is being closed.
@@ -134,8 +130,6 @@ impl Step {
     pub fn as_str(self) -> &'static str {
         match self {
             Step::Wait => "wait",
-            Step::Connect => "connect",
-            Step::Check => "check",
             Step::Query => "query",
             Step::Drain => "drain",
         }
@@ -146,8 +140,6 @@ impl fmt::Display for Step {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Step::Wait => "waiting for a connection",
-            Step::Connect => "connecting",
-            Step::Check => "a sign of life",
             Step::Query => "a statement",
             Step::Drain => "waiting for all connections to come back",
         })

@@ -13,7 +13,7 @@ module Support
     # It answers, and takes no writes.
     READ_ONLY = /read.only/i
 
-    # Seconds. Small figures, so that a run is short; the arithmetic is that of design section 8.
+    # Seconds. Small figures, so that a run is short; the arithmetic is that of invariant 6.
     MONITOR = { after: 0.5, interval: 0.2, timeout: 0.2, failures: 2 }.freeze
     DETECTED = MONITOR[:after] + (MONITOR[:interval] * (MONITOR[:failures] - 1)) + MONITOR[:timeout] + 0.5
     DEADLINE = 1

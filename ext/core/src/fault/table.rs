@@ -1,7 +1,7 @@
 //! The table: what codes and classes say. The texts are in [`super::texts`].
 //!
-//! Every list is read from the top; the first row that fits speaks. "AR" is `reference/activerecord.md`, with the
-//! section; "brief" rows were asked for with the design; the others name the source that defines them.
+//! Every list is read from the top; the first row that fits speaks. "AR" rows are what ActiveRecord 6.1 to 8.1
+//! and its drivers raise; the others name the source that defines them.
 
 use super::Fault::{self, Dead, Demoted, Expired, Overloaded, Unreachable};
 use Says::{Aftermath, AtLeast, Innocent, Is, Leans, LeansInnocent, Nothing};
@@ -81,27 +81,27 @@ const fn worded(number: i64, text: &'static [&'static str], says: Says) -> Numbe
 
 /// Looked at before anything else.
 pub(super) static EXCLUSIONS: &[Class] = &[
-    // AR 12.3: the pool is exhausted. It names a pool of its own, so what it was raised in the rescue of (another
+    // AR: the pool is exhausted. It names a pool of its own, so what it was raised in the rescue of (another
     // pool's fault, perhaps) must not be charged to that pool: the reading ends.
     class("ActiveRecord::ConnectionTimeoutError", Innocent),
     class("ActiveRecord::ExclusiveConnectionTimeoutError", Innocent),
-    // AR 12.3: a slow query. The drivers' own time-outs are below, with the classes: at connect they mean more.
+    // AR: a slow query. The drivers' own time-outs are below, with the classes: at connect they mean more.
     class("ActiveRecord::AdapterTimeout", Innocent),
     class("ActiveRecord::QueryCanceled", Innocent),
     class("ActiveRecord::StatementTimeout", Innocent),
-    // AR 12.3, MySQL 1205 and PostgreSQL 55P03: contention; likewise the deadlock of 1213 and 40P01.
+    // AR, MySQL 1205 and PostgreSQL 55P03: contention; likewise the deadlock of 1213 and 40P01.
     class("ActiveRecord::LockWaitTimeout", Innocent),
     class("ActiveRecord::Deadlocked", Innocent),
-    // AR 12.3: two threads or fibers on one connection.
+    // AR: two threads or fibers on one connection.
     class("Trilogy::SynchronizationError", Innocent),
     // trilogy error.rb: the server wants an authentication plugin that is not there.
     class("Trilogy::AuthPluginError", Innocent),
-    // AR 12.3: SQLite is never dead; ActiveRecord turns its "closed database" into ConnectionNotEstablished.
+    // AR: SQLite is never dead; ActiveRecord turns its "closed database" into ConnectionNotEstablished.
     class("SQLite3::Exception", Innocent),
-    // AR 12.3: wrong configuration. But 6.1 to 8.1 raise it for *every* connect error whose text contains the
+    // AR: wrong configuration. But 6.1 to 8.1 raise it for *every* connect error whose text contains the
     // database's name, so also for a refused connect to the host "orders-db": the driver's error decides.
     class("ActiveRecord::NoDatabaseError", LeansInnocent),
-    // AR 12.3: raised by the client before anything is sent, so mistakes of the application and nothing more; what
+    // AR: raised by the client before anything is sent, so mistakes of the application and nothing more; what
     // they were raised in the rescue of still counts.
     class("ActiveRecord::ReadOnlyError", Nothing),
     class("ActiveRecord::ConnectionNotDefined", Nothing),
@@ -112,24 +112,24 @@ pub(super) static EXCLUSIONS: &[Class] = &[
 
 /// PostgreSQL. A state that is not here is a server's ordinary answer.
 pub(super) static STATES: &[State] = &[
-    // AR 12.3, brief: administrator's command, crash of another backend.
+    // AR: administrator's command, crash of another backend.
     fatal("57P01", Dead),
     fatal("57P02", Dead),
-    // AR 12.3: cannot connect now.
+    // AR: cannot connect now.
     fatal("57P03", Unreachable),
     // PostgreSQL errcodes.txt, database dropped. Decided here: only ever the end of the session, so dead; what comes
     // next is 3D000 at connect, which is configuration.
     fatal("57P04", Dead),
-    // AR 12.3: idle_session_timeout, idle_in_transaction_session_timeout.
+    // AR: idle_session_timeout, idle_in_transaction_session_timeout.
     fatal("57P05", Expired),
     fatal("25P03", Expired),
     // PostgreSQL 17, transaction_timeout: also a limit of the server's that ends the session.
     fatal("25P04", Expired),
-    // AR 12.3: 08000, 08001, 08003, 08004, 08006, 08007, 08P01.
+    // AR: 08000, 08001, 08003, 08004, 08006, 08007, 08P01.
     fatal("08", Dead),
-    // AR 12.3.
+    // AR.
     fatal("53300", Overloaded),
-    // AR 12.3 and 13: an ERROR, and the session lives, on the wrong server.
+    // AR: an ERROR, and the session lives, on the wrong server.
     State {
         prefix: "25006",
         fatal: false,
@@ -139,11 +139,11 @@ pub(super) static STATES: &[State] = &[
 
 /// MySQL and MariaDB, both drivers. A server's number that is not here is an ordinary answer.
 pub(super) static NUMBERS: &[Number] = &[
-    // AR 12.3: overload; 1203 and 1226 (brief; mysqld_error.h) are the limits of one user.
+    // AR: overload; 1203 and 1226 (mysqld_error.h) are the limits of one user.
     number(1040, Is(Overloaded)),
     number(1203, Is(Overloaded)),
     worded(1226, &["connections"], Is(Overloaded)),
-    // AR 12.3: access denied, in three forms, and no such database.
+    // AR: access denied, in three forms, and no such database.
     number(1044, Innocent),
     number(1045, Innocent),
     number(1698, Innocent),
@@ -156,17 +156,17 @@ pub(super) static NUMBERS: &[Number] = &[
     number(3118, Innocent),
     number(4151, Innocent),
     number(3159, Innocent),
-    // AR 12.3, brief: lock wait, deadlock, query time limit.
+    // AR: lock wait, deadlock, query time limit.
     number(1205, Innocent),
     number(1213, Innocent),
     number(3024, Innocent),
-    // AR 12.3: shutdown in progress, normal shutdown, shutdown complete.
+    // AR: shutdown in progress, normal shutdown, shutdown complete.
     number(1053, Is(Dead)),
     number(1077, Is(Dead)),
     number(1079, Is(Dead)),
     // mysqld_error.h: host blocked after too many connection errors: nobody gets in until somebody unblocks it.
     number(1129, Is(Unreachable)),
-    // AR 12.3: network errors.
+    // AR: network errors.
     Number {
         from: 1152,
         to: 1161,
@@ -174,22 +174,22 @@ pub(super) static NUMBERS: &[Number] = &[
         says: Is(Dead),
     },
     number(1184, Is(Dead)),
-    // AR 12.3: killed (MariaDB); mysqld_error.h 3169: killed (MySQL).
+    // AR: killed (MariaDB); mysqld_error.h 3169: killed (MySQL).
     number(1927, Is(Dead)),
     number(3169, Is(Dead)),
     // mysqld_error.h: offline mode, server not available.
     number(3032, Is(Unreachable)),
     number(3168, Is(Unreachable)),
-    // AR 12.3 and 13: 1290 names the option that forbids the statement; --secure-file-priv is another one.
+    // AR: 1290 names the option that forbids the statement; --secure-file-priv is another one.
     worded(1290, &["read-only"], Is(Demoted)),
     worded(1290, &["read_only"], Is(Demoted)),
     number(1792, Is(Demoted)),
     number(1836, Is(Demoted)),
     // mysqld_error.h: InnoDB is in read only mode, which is what an Aurora reader is.
     number(1874, Is(Demoted)),
-    // AR 12.3: disconnected by the server because of inactivity.
+    // AR: disconnected by the server because of inactivity.
     number(4031, Is(Expired)),
-    // AR 12.3: the client cannot connect; errmsg.h 2001, 2004: no socket to be had; 2012: handshake.
+    // AR: the client cannot connect; errmsg.h 2001, 2004: no socket to be had; 2012: handshake.
     Number {
         from: 2001,
         to: 2005,
@@ -200,11 +200,11 @@ pub(super) static NUMBERS: &[Number] = &[
     // errmsg.h: lost "at 'reading initial communication packet'" and its like happen while connecting.
     worded(2013, &["server at '"], Is(Unreachable)),
     worded(2055, &["server at '"], Is(Unreachable)),
-    // AR 12.3: gone, lost, lost with the step named.
+    // AR: gone, lost, lost with the step named.
     number(2006, Aftermath),
     number(2013, Is(Dead)),
     number(2055, Is(Dead)),
-    // AR 12.3: out of step, malformed: throw the connection away.
+    // AR: out of step, malformed: throw the connection away.
     number(2014, Is(Dead)),
     number(2027, Is(Dead)),
     // errmsg.h: after a packet over max_allowed_packet the client library hangs up; 2048: the handle is invalid.
@@ -228,28 +228,28 @@ pub(super) static NUMBERS: &[Number] = &[
 
 /// The last resort, for links without a code and without a known text.
 pub(super) static CLASSES: &[Class] = &[
-    // AR 12.3, wrappers. ConnectionFailed comes from a connection that was up, the other two mostly from connecting;
+    // AR, wrappers. ConnectionFailed comes from a connection that was up, the other two mostly from connecting;
     // where they do not ("connection is closed", "client is not connected") the driver's text beneath them says so.
     class("ActiveRecord::ConnectionFailed", Leans(Dead)),
     class("ActiveRecord::DatabaseConnectionError", Leans(Unreachable)),
     class("ActiveRecord::ConnectionNotEstablished", Leans(Unreachable)),
-    // design 4: the pool has seen to its connection already, so no more than the incident is asked for.
+    // the pool has seen to its connection already, so no more than the incident is asked for.
     class("Poolkeeper::ReadOnlyError", Leans(Demoted)),
     class("Poolkeeper::HostDownError", Leans(Unreachable)),
     class("Poolkeeper::ConnectionError", Leans(Unreachable)),
-    // AR 12.3.
+    // AR.
     class("PG::ConnectionBad", AtLeast(Dead)),
     class("PG::UnableToSend", AtLeast(Dead)),
     class("Mysql2::Error::ConnectionError", AtLeast(Dead)),
-    // AR 12.3, a time-out without a code: suspect. Not known to be dead; nothing is done about it yet.
+    // AR, a time-out without a code: suspect. Not known to be dead; nothing is done about it yet.
     class("Mysql2::Error::TimeoutError", Innocent),
     class("Trilogy::TimeoutError", Innocent),
     class("Trilogy::SyscallError::ECONNREFUSED", Is(Unreachable)),
-    // AR 12.3: a module; ConnectionClosed, EOFError, SSLError, SyscallError::E* and BaseConnectionError include it.
+    // AR: a module; ConnectionClosed, EOFError, SSLError, SyscallError::E* and BaseConnectionError include it.
     class("Trilogy::ConnectionError", AtLeast(Dead)),
 ];
 
-/// AR 12.3, "bare": classes that anybody's code may raise. They speak only where they come from inside a driver.
+/// AR, "bare": classes that anybody's code may raise. They speak only where they come from inside a driver.
 pub(super) static BARE: &[Class] = &[
     // Ruby 3.2, IO#timeout: a time-out without a code, as above. It is an IOError.
     class("IO::TimeoutError", Innocent),

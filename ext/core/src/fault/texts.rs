@@ -24,10 +24,10 @@ pub(super) static POSTGRES: &[Text] = &[
     text(&["is a null pointer"], Innocent),
     text(&["pipeline mode"], Innocent),
     text(&["cannot queue commands during copy"], Innocent),
-    // server: 57P05, 25P03 and 25P04 lose their SQLSTATE on the way (AR 12.1, last paragraph).
+    // server: 57P05, 25P03 and 25P04 lose their SQLSTATE on the way.
     text(&["terminating connection due to idle"], Is(Expired)),
     text(&["terminating connection due to transaction timeout"], Is(Expired)),
-    // brief; server: the log-in is refused. "password", "certificate", "Peer", "Ident", "LDAP", "SASL" and others
+    // server: the log-in is refused. "password", "certificate", "Peer", "Ident", "LDAP", "SASL" and others
     // stand before "authentication failed".
     text(&["authentication failed"], Innocent),
     text(&["no pg_hba.conf entry"], Innocent),
@@ -54,7 +54,7 @@ pub(super) static POSTGRES: &[Text] = &[
     // PgBouncer.
     text(&["no such database"], Innocent),
     text(&["no such user"], Innocent),
-    // brief; server: overloaded. "remaining connection slots are reserved for" goes on differently by version.
+    // server: overloaded. "remaining connection slots are reserved for" goes on differently by version.
     text(&["too many clients"], Is(Overloaded)),
     text(&["connection slots are reserved"], Is(Overloaded)),
     text(&["too many connections for"], Is(Overloaded)),
@@ -64,7 +64,7 @@ pub(super) static POSTGRES: &[Text] = &[
     text(&["query_wait_timeout"], Is(Overloaded)),
     text(&["server login has been failing"], Is(Unreachable)),
     text(&["pgbouncer cannot connect to server"], Is(Unreachable)),
-    // AR 12.3, brief; server: 57P03 at connect.
+    // AR; server: 57P03 at connect.
     text(&["the database system is starting up"], Is(Unreachable)),
     text(&["the database system is shutting down"], Is(Unreachable)),
     text(&["the database system is in recovery mode"], Is(Unreachable)),
@@ -81,7 +81,7 @@ pub(super) static POSTGRES: &[Text] = &[
     text(&["connection refused"], Is(Unreachable)),
     text(&["no such file or directory"], Is(Unreachable)),
     text(&["timeout expired"], Is(Unreachable)),
-    // AR 12.3.
+    // AR.
     text(&["no connection to the server"], Aftermath),
     text(&["connection not open"], Aftermath),
     text(&["connection is closed"], Aftermath),
@@ -100,7 +100,7 @@ pub(super) static POSTGRES: &[Text] = &[
 
 /// For `Mysql2::Error` and `Trilogy::Error` without a number.
 pub(super) static MYSQL: &[Text] = &[
-    // AR 12.3.
+    // AR.
     text(&["mysql client is not connected"], Aftermath),
     // errmsg.h, where the number was lost on the way.
     text(&["server has gone away"], Aftermath),
@@ -117,7 +117,7 @@ pub(super) static MYSQL: &[Text] = &[
     text(&["trilogy_auth_"], Is(Unreachable)),
     text(&["trilogy_ssl_"], Is(Unreachable)),
     text(&["trilogy_dns_err"], Is(Unreachable)),
-    // AR 12.3; trilogy cext.c: after each of these the driver has closed the socket.
+    // AR; trilogy cext.c: after each of these the driver has closed the socket.
     text(&["trilogy_invalid_sequence_id"], Is(Dead)),
     text(&["trilogy_closed_connection"], Is(Dead)),
     text(&["trilogy_unexpected_packet"], Is(Dead)),
