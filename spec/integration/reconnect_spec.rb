@@ -16,14 +16,14 @@ RSpec.describe "A connection whose owner is interrupted while ActiveRecord confi
 
   # An owner connects anew, and is stopped where the new session is as the server has made it; he releases, as every
   # job does, on his way out.
-  def reconnecting(gate)
+  def reconnecting(gate, by: :reconnect!)
     thread = Thread.new do
       adapter = hold
       adapter.define_singleton_method(:configure_connection) do
         gate.wait
         super()
       end
-      adapter.reconnect!
+      adapter.public_send(by)
     ensure
       adapter.singleton_class.send(:remove_method, :configure_connection)
       Poolkeeper.release
@@ -33,12 +33,12 @@ RSpec.describe "A connection whose owner is interrupted while ActiveRecord confi
     thread
   end
 
-  { "killed" => :kill.to_proc, "raised at" => ->(thread) { thread.raise(Support::Interrupts::Raised) } }
-    .each do |words, interrupt|
-    it "is not given to the next (#{words})" do
+  ways = { "killed" => :kill.to_proc, "raised at" => ->(thread) { thread.raise(Support::Interrupts::Raised) } }
+  ways.to_a.product(%i[reconnect! reset!]).each do |(words, interrupt), by|
+    it "is not given to the next (#{words} in #{by})" do
       warm_up(1)
       gate = gate()
-      thread = reconnecting(gate)
+      thread = reconnecting(gate, by: by)
       interrupt.call(thread)
       wait_until { !thread.alive? }
       gate.open

@@ -14,25 +14,37 @@ module Poolkeeper
         Reconnect.broken_off(self) unless done
       end
 
+      # As ActiveRecord's reaper does with what dead threads have left, before it gives it back.
+      def reset!
+        value = super
+        done = true
+        value
+      ensure
+        Reconnect.broken_off(self) unless done
+      end
+
       class << self
-        # To be called with each adapter that is met. Up to 7.0 each driver's adapter has a `reconnect!` of its own, and
-        # connects for the first time before it is in a pool.
+        # To be called with each adapter that is met, before it connects (7.1 and later), or when it has for the first
+        # time, which concerns no pool yet. Drivers' adapters have methods of their own, and other names for them, so
+        # AbstractAdapter is not the place.
         def follow(adapter)
-          type = Driver.lazy? ? ::ActiveRecord::ConnectionAdapters::AbstractAdapter : adapter.class
-          type.prepend(self) unless adapter.is_a?(self)
+          adapter.class.prepend(self) unless adapter.is_a?(self)
         end
 
         # The connection is its owner's, and he is on his way out. Where ActiveRecord has closed it by itself, or never
         # had it, there is nothing to do.
         def broken_off(adapter)
           Thread.handle_interrupt(Object => :never) do
-            next if Driver.in_process?(adapter) || !Driver.open?(adapter)
+            pool = Pools.number(adapter.pool)
+            next if pool.nil? || Driver.in_process?(adapter) || !Driver.open?(adapter)
+            # It may be at work for another thread, which a Timeout that waits for its turn must not disturb.
+            next if Transactions.fixture?(adapter, adapter.pool)
 
             acting = Poolkeeper.config.act?
-            Mirror._count(Pools.number(adapter.pool), "dropped", !acting)
-            Events.tell("connection.dropped", pool: Pools.number(adapter.pool), owner: Owner.current,
-                                              reason: "interrupted before it was configured")
             Driver.drop(adapter) if acting
+            Mirror._count(pool, "dropped", !acting)
+            Events.tell("connection.dropped", pool: pool, owner: Owner.current,
+                                              reason: "it was not configured to the end")
           rescue StandardError => e
             Log.rescued("dropping a connection that is not configured", e)
           end

@@ -10,6 +10,8 @@ pub struct Facts {
     /// For how long it has been running; `None` where that cannot be told, or nobody knows whether another server answers
     /// at the same address too.
     pub up_for: Option<Duration>,
+    /// When it says that it was started, in its own words: a clock that is set changes them no more.
+    pub run: Option<String>,
     /// Whether it takes no writes from anybody.
     pub read_only: bool,
     /// Whether it says that it is where it was asked, so that nobody stands in between: no pooler, no balancer.

@@ -28,6 +28,7 @@ pub struct Acquaintance {
 struct Known {
     server: String,
     started: Option<Instant>,
+    run: Option<String>,
     read_only: bool,
     /// Over which log-in it was said.
     session: u64,
@@ -39,23 +40,28 @@ impl Known {
     }
 }
 
+/// Where its clock was set, a server has been up for another time, and was still started when it was.
 fn started_apart(one: &Known, other: &Known) -> bool {
     let times = one.started.zip(other.started);
-    times.is_some_and(|(one, other)| one.max(other) - one.min(other) >= SLACK)
+    one.run != other.run && times.is_some_and(|(one, other)| one.max(other) - one.min(other) >= SLACK)
 }
 
 impl Acquaintance {
     /// Takes an answer that came over this log-in. What it says other than before is believed when the next one agrees
     /// over another log-in, and nothing is believed of a server that somebody stands in front of. Returns what is new, and
     /// whether the next answer is to come over another.
-    pub fn learn(&mut self, facts: &Facts, session: u64, now: Instant) -> (Vec<News>, bool) {
+    ///
+    /// `asked_at` is a moment before the question was sent: a server that was started meanwhile seems older than it is, and
+    /// nothing that was opened since is taken for what was there before.
+    pub fn learn(&mut self, facts: &Facts, session: u64, asked_at: Instant) -> (Vec<News>, bool) {
         if !facts.direct {
             *self = Acquaintance::default();
             return (Vec::new(), false);
         }
         let known = Known {
             server: facts.server.clone(),
-            started: facts.up_for.and_then(|time| now.checked_sub(time)),
+            started: facts.up_for.and_then(|time| asked_at.checked_sub(time)),
+            run: facts.run.clone(),
             read_only: facts.read_only,
             session,
         };
@@ -83,10 +89,9 @@ fn news(before: &Known, now: &Known) -> Vec<News> {
     if before.server != now.server {
         return Vec::new();
     }
-    // A clock that was set ends no log-in, and a restart ends all.
-    let later =
-        |at: &Instant| before.session != now.session && before.started.is_some_and(|before| *at >= before + SLACK);
-    let restarted = now.started.filter(later).map(News::Restarted);
+    let later = |at: &Instant| before.run != now.run && before.started.is_some_and(|before| *at >= before + SLACK);
+    let restarted = now.started.filter(later).and_then(|at| at.checked_sub(SLACK));
+    let restarted = restarted.map(News::Restarted);
     let demoted = (now.read_only && !before.read_only).then_some(News::Demoted);
     restarted.into_iter().chain(demoted).collect()
 }
@@ -99,6 +104,7 @@ mod tests {
         Facts {
             server: "7301".to_owned(),
             up_for: Some(Duration::from_secs(up_for)),
+            run: Some(format!("up for {up_for}")),
             read_only,
             direct: true,
         }
@@ -131,6 +137,15 @@ mod tests {
         assert_eq!(known.learn(&facts(90, true), 1, start), (vec![], true));
         assert_eq!(known.learn(&facts(90, true), 1, start), (vec![], true));
         assert_eq!(known.learn(&facts(90, true), 2, start), (vec![News::Demoted], false));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_no_restart() {
+        let set_back = |up_for| Facts {
+            run: Some("1700000000.1".to_owned()),
+            ..facts(up_for, false)
+        };
+        assert_eq!(learnt(&[set_back(9_000), set_back(5), set_back(6), set_back(7)]), []);
     }
 
     #[test]

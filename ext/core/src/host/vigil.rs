@@ -63,6 +63,8 @@ pub enum Check {
     Silent,
     /// It said nothing, but it was not listened to all the while: this process was stopped, or had no time.
     Missed,
+    /// It could not be asked, for want of a descriptor or of a way to it: this tells nothing of it, either way.
+    Unasked,
 }
 
 impl Check {
@@ -116,9 +118,10 @@ impl Vigil {
                 self.silences = 0;
                 Turn::Go
             }
+            Check::Unasked => Turn::Go,
             Check::Silent => {
                 self.silences = self.silences.saturating_add(1);
-                if self.silences < failures && !self.silent {
+                if self.silences < failures {
                     return Turn::Go;
                 }
                 let first = !std::mem::replace(&mut self.silent, true);
@@ -169,6 +172,18 @@ mod tests {
         use Check::{Missed, Silent};
         let all_but_one = [Silent, Silent, Missed, Silent, Silent];
         assert!(turns(&all_but_one).iter().all(|turn| *turn == Turn::Go));
+        let silent_already = [Silent, Silent, Silent, Missed, Silent, Silent];
+        assert!(turns(&silent_already)[3..].iter().all(|turn| *turn == Turn::Go));
+    }
+
+    #[test]
+    fn a_check_that_could_not_be_made_counts_neither_way() {
+        use Check::{Silent, Unasked};
+        assert_eq!(
+            turns(&[Silent, Silent, Unasked, Silent])[3],
+            Turn::Silent { first: true }
+        );
+        assert!(turns(&[Unasked; 9]).iter().all(|turn| *turn == Turn::Go));
     }
 
     #[test]

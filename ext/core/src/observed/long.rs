@@ -23,6 +23,8 @@ pub struct Long {
     pub host: Arc<str>,
     /// Its socket, with the number of the descriptor; none where nobody has seen one.
     pub socket: Option<(RawFd, Identity)>,
+    /// Which lease it is of its native pool's.
+    pub ticket: Option<u64>,
 }
 
 impl Mirror {
@@ -33,7 +35,7 @@ impl Mirror {
             let Some(lease) = &entry.lease else { continue };
             if lease.since > before {
                 next = Some(next.map_or(lease.since, |next: Instant| next.min(lease.since)));
-            } else if let Some(found) = self.long(*number, lease.owner, lease.since) {
+            } else if let Some(found) = self.long(*number, lease.owner, lease.since, None) {
                 long.push(found);
             }
         }
@@ -41,7 +43,7 @@ impl Mirror {
     }
 
     /// A lease of a connection as a host monitor wants it; the pool of a native one knows its leases.
-    pub fn long(&self, connection: u64, owner: OwnerId, since: Instant) -> Option<Long> {
+    pub fn long(&self, connection: u64, owner: OwnerId, since: Instant, ticket: Option<u64>) -> Option<Long> {
         let entry = self.connections.get(&connection)?;
         Some(Long {
             connection,
@@ -50,6 +52,7 @@ impl Mirror {
             since,
             host: self.host_of(connection)?,
             socket: entry.socket.as_ref().map(|socket| (socket.descriptor, socket.identity)),
+            ticket,
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod awaited;
 mod overdue;
+mod silence;
 
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;

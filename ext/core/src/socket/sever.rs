@@ -1,6 +1,6 @@
 //! Ending what waits for a peer that is silent, from outside and whoever waits.
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 use rustix::net::{shutdown, Shutdown};
 
@@ -11,15 +11,21 @@ use super::{borrow, Identity};
 /// Check and act concern one socket. The duplicate leads to whatever the number led to when it was made, for as long as
 /// it is open, and nothing is done unless that is the socket that was meant. Returns whether it was, and was connected.
 pub fn sever(descriptor: RawFd, socket: Identity) -> bool {
+    // A number that leads to a file by now is not even duplicated: whoever closes any descriptor of a file gives up all
+    // the locks that this process has on it, those of an open SQLite database among them.
+    if super::identity(descriptor).is_none() {
+        return false;
+    }
     let Some(duplicate) = borrow(descriptor).and_then(|number| rustix::io::fcntl_dupfd_cloexec(number, 0).ok()) else {
         return false;
     };
-    is(&duplicate, socket) && shutdown(&duplicate, Shutdown::Both).is_ok()
-}
-
-fn is(duplicate: &std::os::fd::OwnedFd, socket: Identity) -> bool {
-    use std::os::fd::AsRawFd;
-    crate::trip::off("identity") || super::identity(duplicate.as_raw_fd()) == Some(socket)
+    let leads_to = super::identity(duplicate.as_raw_fd());
+    if leads_to.is_none() {
+        // It has become one in this very moment. A descriptor too many costs less.
+        std::mem::forget(duplicate);
+        return false;
+    }
+    (crate::trip::off("identity") || leads_to == Some(socket)) && shutdown(&duplicate, Shutdown::Both).is_ok()
 }
 
 #[cfg(test)]
@@ -27,7 +33,6 @@ mod tests {
     use super::super::{hung_up, identity};
     use super::*;
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsRawFd;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::Arc;
 
@@ -59,6 +64,22 @@ mod tests {
         assert!(!hung_up(other_peer.as_raw_fd()));
         assert!(!sever(-1, socket));
         assert!(!sever(999_999, socket));
+    }
+
+    #[test]
+    fn a_file_under_the_same_number_keeps_the_locks_of_this_process() {
+        let (ours, _peer) = pair();
+        let (number, socket) = (ours.as_raw_fd(), identity(ours.as_raw_fd()).unwrap());
+        let path = std::env::temp_dir().join(format!("poolkeeper-sever-{}", std::process::id()));
+        let file = std::fs::File::create(&path).unwrap();
+        rustix::io::dup2(&file, &mut std::mem::ManuallyDrop::new(ours.into())).unwrap();
+        let lock = || rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+        lock().unwrap();
+        assert!(!sever(number, socket));
+        let inode = std::os::unix::fs::MetadataExt::ino(&file.metadata().unwrap());
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(locks.contains(&format!(":{inode} ")), "the lock is gone:\n{locks}");
     }
 
     /// What drivers do without the GVL: close a socket and open another, which gets its number.

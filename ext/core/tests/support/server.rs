@@ -247,6 +247,7 @@ impl Shared {
                 (20, "9"),
                 told(role == Role::Standby),
                 told(role == Role::ReadOnly),
+                (25, "1700000000.1"),
             ]));
         } else if sql.starts_with("SELECT") {
             answer.extend(row(&[(23, "7"), (20, "9")]));

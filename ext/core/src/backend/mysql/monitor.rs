@@ -34,6 +34,7 @@ pub(super) async fn facts(connection: &mut MySqlConnection, host: &str) -> Resul
     Ok(Facts {
         server: row.try_get_unchecked(0)?,
         up_for: None,
+        run: None,
         read_only: row.try_get_unchecked::<i64, _>(1)? != 0,
         direct: asked.is_some_and(|asked| u64::from(asked.port()) == port),
     })

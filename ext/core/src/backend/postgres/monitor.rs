@@ -13,7 +13,8 @@ use super::super::{Facts, Failure};
 const NAME: &str = "poolkeeper monitor";
 /// A role that is set to read only is no demotion, so `transaction_read_only` is not asked.
 const FACTS: &str = "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8, \
-                     pg_is_in_recovery(), host(inet_server_addr()), inet_server_port()";
+                     pg_is_in_recovery(), host(inet_server_addr()), inet_server_port(), \
+                     extract(epoch FROM pg_postmaster_start_time())::text";
 
 /// The same connection to a server at this very address: a name could lead to another one by now.
 ///
@@ -47,6 +48,7 @@ pub(super) async fn facts(connection: &mut PgConnection, host: &str) -> Result<F
     Ok(Facts {
         // A clock that was set back since says less than nothing.
         up_for: Duration::try_from_secs_f64(row.try_get_unchecked(0)?).ok(),
+        run: row.try_get_unchecked(4)?,
         read_only: row.try_get_unchecked(1)?,
         direct: !server.is_empty() && is_at(&row, host)?,
         server,

@@ -151,11 +151,13 @@ impl Process {
     fn long_leases(&self, before: Instant) -> (Vec<Long>, Option<Instant>) {
         let (mut long, mut next) = self.mirror(|mirror| mirror.long_leases(before));
         for pool in self.natives() {
-            for (connection, owner, since) in pool.busy_leases() {
+            for lease in pool.busy_leases() {
+                let since = lease.since;
                 if since > before {
                     next = Some(next.map_or(since, |next: Instant| next.min(since)));
                 } else {
-                    long.extend(self.mirror(|mirror| mirror.long(connection, owner, since)));
+                    let ticket = Some(lease.ticket);
+                    long.extend(self.mirror(|mirror| mirror.long(lease.connection, lease.owner, since, ticket)));
                 }
             }
         }

@@ -11,16 +11,16 @@ use crate::observed::Condemned;
 
 impl Process {
     /// Takes what a host said of itself over a log-in. Returns whether it is to be asked over another next.
-    pub(super) fn learn(&'static self, host: &Arc<str>, facts: &Facts, session: u64) -> bool {
-        let now = Instant::now();
+    /// `asked_at` is a moment before the question was sent.
+    pub(super) fn learn(&'static self, host: &Arc<str>, facts: &Facts, session: u64, asked_at: Instant) -> bool {
         let (news, again) = match lock(&self.monitors.hosts).get_mut(host) {
-            Some(known) => known.acquaintance.learn(facts, session, now),
+            Some(known) => known.acquaintance.learn(facts, session, asked_at),
             None => return false,
         };
         for news in news {
             match news {
                 News::Restarted(at) => self.restarted(host, at),
-                News::Demoted => self.monitor_saw_demotion(host, now),
+                News::Demoted => self.monitor_saw_demotion(host, Instant::now()),
             }
         }
         again
@@ -36,7 +36,7 @@ impl Process {
         let (long, _) = self.long_leases(at);
         for lease in long.into_iter().filter(|lease| lease.host == *host) {
             if self.mirror(|mirror| mirror.is_from_before(lease.connection, at)) {
-                self.sever(&lease, "its server was started again since");
+                self.sever(&lease, None, "its server was started again since");
             }
         }
     }

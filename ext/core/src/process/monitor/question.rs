@@ -1,6 +1,7 @@
 //! A monitor's own connection: it asks over that one, and listens on all that lead to its host.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
@@ -23,6 +24,16 @@ const REFUSED: [i64; 6] = [1044, 1045, 1049, 1129, 1130, 1698];
 
 /// Log-ins so far, so that two answers can be told to have come over two.
 static SESSIONS: AtomicU64 = AtomicU64::new(0);
+
+/// Of one check.
+pub(super) struct Times {
+    /// When it was due.
+    pub(super) due: Instant,
+    /// When it began.
+    pub(super) began: Instant,
+    /// Whatever was heard from then on counts.
+    pub(super) since: Instant,
+}
 
 /// What asking came to.
 pub(super) enum Asked {
@@ -99,8 +110,7 @@ impl Line {
     }
 
     /// Asks once, and listens for as long as an answer may take; `anew` where what was asked before is lost.
-    pub(super) async fn ask(&mut self, due: Instant, settings: &Settings, anew: bool) -> Asked {
-        let began = Instant::now();
+    pub(super) async fn ask(&mut self, times: &Times, settings: &Settings, anew: bool) -> Asked {
         if anew {
             self.asking = None;
         }
@@ -119,16 +129,18 @@ impl Line {
                 Asked::Told(facts)
             }
             Some(Err(failure)) if refuses(&failure) => Asked::Refused(failure),
-            Some(Err(failure)) if failure.is_our_own() => Asked::Check(Check::Missed),
+            // The kernel's word that nobody answers a connect.
+            Some(Err(failure)) if failure.io == Some(ErrorKind::TimedOut) => Asked::Check(Check::Silent),
+            Some(Err(failure)) if failure.is_our_own() => Asked::Check(Check::Unasked),
             // Whatever it said, somebody is there: too many connections, starting up, a refused connect.
             Some(Err(_)) => Asked::Check(Check::Heard),
             None => {
                 // Listened to while its own socket is still open.
-                let heard = self.hears(began);
+                let heard = self.hears(times.since);
                 self.asking = Some(asking).filter(|asking| !asking.is_in.load(Ordering::Relaxed));
                 Asked::Check(match (heard, in_time) {
                     (true, _) => Check::Heard,
-                    (false, true) => Check::without_a_word(settings, began.saturating_duration_since(due)),
+                    (false, true) => Check::without_a_word(settings, times.began.saturating_duration_since(times.due)),
                     (false, false) => Check::Missed,
                 })
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep_until, timeout};
 
 use super::super::Process;
-use super::question::{Asked, Line};
+use super::question::{Asked, Line, Times};
 use crate::event::Notice;
 use crate::host::{Check, Settings, Turn, Vigil};
 use crate::lock::lock;
@@ -24,6 +24,7 @@ impl Process {
         let mut line: Option<Line> = None;
         let mut due = Instant::now();
         let mut pause = settings.interval;
+        let mut listened_until = due;
         loop {
             sleep_until(due.into()).await;
             // Looked at now: the lease may have ended meanwhile, and a host is not asked for nobody.
@@ -31,7 +32,7 @@ impl Process {
                 Some(settings) => settings,
                 None => break,
             };
-            let Some(leases) = self.still_needed(host, &vigil, &settings) else {
+            let Some((leases, next)) = self.still_needed(host, &vigil, &settings) else {
                 break;
             };
             let open = match line.take() {
@@ -45,8 +46,13 @@ impl Process {
                 },
             };
             let open = line.insert(open);
-            let asked = open.ask(due, &settings, vigil.is_silent()).await;
-            self.follow_turn(host, vigil.checked(asked.check(), settings.failures), &settings);
+            let began = Instant::now();
+            // A host that is silent may be asked seldom, and be back since the last check: what it has said counts.
+            let since = if vigil.is_silent() { listened_until } else { began };
+            let times = Times { due, began, since };
+            let asked = open.ask(&times, &settings, vigil.is_silent()).await;
+            listened_until = Instant::now();
+            self.follow_turn(host, vigil.checked(asked.check(), settings.failures), since, &settings);
             match asked {
                 Asked::Refused(failure) => {
                     self.refused(host, open.pool(), &failure.to_string());
@@ -54,7 +60,7 @@ impl Process {
                 }
                 Asked::Told(facts) => {
                     self.can_watch_over(host);
-                    if self.learn(host, &facts, open.session()) {
+                    if self.learn(host, &facts, open.session(), began) {
                         open.hang_up();
                     }
                 }
@@ -66,7 +72,12 @@ impl Process {
                 true => (pause * 2).min(LONGEST_PAUSE),
                 false => settings.interval,
             };
-            due = (due + pause).max(Instant::now());
+            due += pause;
+            // ... until somebody has waited for it for long.
+            if let Some(next) = next.filter(|_| alone) {
+                due = due.min((next + settings.after).max(began + settings.interval));
+            }
+            due = due.max(Instant::now());
         }
         if let Some(line) = line {
             let _ = timeout(GOODBYE, line.close()).await;
@@ -74,19 +85,20 @@ impl Process {
         true
     }
 
-    /// The long leases of a host that is to be asked; none where it need not be any more.
-    fn still_needed(&self, host: &str, vigil: &Vigil, settings: &Settings) -> Option<Vec<Long>> {
+    /// The long leases of a host that is to be asked, and the begin of the oldest that is none, of whatever host; nothing
+    /// where it need not be asked any more.
+    fn still_needed(&self, host: &str, vigil: &Vigil, settings: &Settings) -> Option<(Vec<Long>, Option<Instant>)> {
         let before = Instant::now().checked_sub(settings.after)?;
-        let (mut long, _) = self.long_leases(before);
+        let (mut long, next) = self.long_leases(before);
         long.retain(|lease| *lease.host == *host);
         let used = || self.mirror(|mirror| mirror.leads_to(host));
-        (!long.is_empty() || (vigil.is_silent() && used())).then_some(long)
+        (!long.is_empty() || (vigil.is_silent() && used())).then_some((long, next))
     }
 
-    fn follow_turn(&'static self, host: &Arc<str>, turn: Turn, settings: &Settings) {
+    fn follow_turn(&'static self, host: &Arc<str>, turn: Turn, quiet_since: Instant, settings: &Settings) {
         match turn {
             Turn::Go => {}
-            Turn::Silent { first } => self.silent(host, first, settings),
+            Turn::Silent { first } => self.silent(host, first, quiet_since, settings),
             Turn::Up => self.notify(Notice {
                 name: "host.up".to_owned(),
                 host: Some(host.to_string()),

@@ -193,16 +193,16 @@ impl NativePool {
             .collect()
     }
 
-    /// The leases whose connection is known: its number, the owner, since when.
-    pub(super) fn busy_leases(&self) -> Vec<(u64, OwnerId, Instant)> {
+    /// The leases whose connection is known.
+    pub(super) fn busy_leases(&self) -> Vec<BusyLease> {
+        busy_leases(&lock(&self.inner))
+    }
+
+    /// Does something while a lease is out, which ends under the same lock. Nothing where it has ended.
+    pub(super) fn while_out<T>(&self, connection: u64, ticket: u64, act: impl FnOnce() -> T) -> Option<T> {
         let inner = lock(&self.inner);
-        let now = Instant::now();
-        let leases = inner.state.leases().filter_map(|(slot, lease)| {
-            let working = || inner.working.get(&slot).map(|work| work.connection());
-            let connection = lease.connection().map(|kept| kept.number()).or_else(working)?;
-            Some((connection, lease.owner, now.checked_sub(lease.since.elapsed())?))
-        });
-        leases.collect()
+        let is_meant = |lease: BusyLease| lease.connection == connection && lease.ticket == ticket;
+        busy_leases(&inner).into_iter().any(is_meant).then(act)
     }
 
     /// How its host monitor reaches one of its servers.
@@ -294,6 +294,29 @@ impl NativePool {
     fn this(&self) -> Option<Arc<NativePool>> {
         self.this.upgrade()
     }
+}
+
+/// A lease whose connection is known.
+pub(super) struct BusyLease {
+    pub(super) connection: u64,
+    pub(super) owner: OwnerId,
+    pub(super) since: Instant,
+    /// Which of the pool's leases it is.
+    pub(super) ticket: u64,
+}
+
+fn busy_leases(inner: &Inner) -> Vec<BusyLease> {
+    let now = Instant::now();
+    let leases = inner.state.leases().filter_map(|(slot, lease)| {
+        let working = || inner.working.get(&slot).map(|work| work.connection());
+        Some(BusyLease {
+            connection: lease.connection().map(|kept| kept.number()).or_else(working)?,
+            owner: lease.owner,
+            since: now.checked_sub(lease.since.elapsed())?,
+            ticket: lease.ticket,
+        })
+    });
+    leases.collect()
 }
 
 impl Drop for NativePool {
