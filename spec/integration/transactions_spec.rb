@@ -48,29 +48,46 @@ RSpec.describe "Open transactions", :database do
     expect(counts).to include(leaked: 0, discarded: 0, released: 2)
   end
 
-  # Stopped where the server has done what it was told, and ActiveRecord has not noted it; then killed.
-  def killed_after(method)
+  # Its owner is killed where the server has begun it, and ActiveRecord has not noted that.
+  def killed_in_the_beginning
     done = Queue.new
     thread = Thread.new do
-      adapter = hold
-      # It is not warmed up by what is watched here.
-      backend_of(adapter)
-      adapter.define_singleton_method(method) do |*arguments|
-        super(*arguments)
-        done << true
-        sleep
-      end
-      item.create!(n: 100)
+      yield lambda { |adapter|
+        adapter.define_singleton_method(:begin_db_transaction) do |*arguments|
+          super(*arguments)
+          done << true
+          sleep
+        end
+        begin
+          item.create!(n: 100)
+        ensure
+          adapter.singleton_class.send(:remove_method, :begin_db_transaction)
+        end
+      }
     ensure
-      adapter.singleton_class.send(:remove_method, method)
       Poolkeeper.release
     end
     done.pop
     thread.kill.join
   end
 
+  it "is ended at once where ActiveRecord itself gives its connection back" do
+    backend = nil
+    killed_in_the_beginning do |begin_one|
+      writing_pool.with_connection do |adapter|
+        backend = backend_of(adapter)
+        begin_one.call(adapter)
+      end
+    end
+    wait_until { idle_in_transaction.zero? }
+    wait_until { primary.backends.none? { |session| session.pid == backend } }
+    expect(writing_pool.stat).to include(busy: 0, connections: 1)
+    expect(counts[:discarded]).to eq(1)
+    expect(on_thread { item.insert_all!([{ n: 200 }]) && Poolkeeper.release && rows }).to eq(1)
+  end
+
   it "is a leak too where its owner was killed right after the server had begun it" do
-    killed_after(:begin_db_transaction)
+    killed_in_the_beginning { |begin_one| begin_one.call(hold) }
     wait_until { idle_in_transaction.zero? }
     on_thread { item.insert_all!([{ n: 200 }]) && Poolkeeper.release }
     expect(rows("n = 100")).to eq(0)

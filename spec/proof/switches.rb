@@ -56,6 +56,10 @@ module Switches
       replace(Poolkeeper::Observed::Driver, :begun?) { |*| false }
     end
 
+    def left_open
+      replace(Poolkeeper::Observed::Callbacks, :left_open) { |_| nil }
+    end
+
     def broken_off
       replace(Poolkeeper::Observed::Reconnect, :broken_off) { |_| nil }
     end

@@ -34,6 +34,15 @@ module Support
       remote_inodes(port, pid).select { |inode| held.include?("socket:[#{inode}]") }.map(&:to_i)
     end
 
+    # @return [Integer] sockets that no table of the kernel's has (any more): a connect that was refused, say
+    def unconnected(pid = "self")
+      tables = %w[tcp tcp6 udp udp6 unix netlink raw packet].map { |table| "/proc/#{pid}/net/#{table}" }
+      # Before the tables: what was opened since is in neither.
+      held = fds(pid).values.filter_map { |target| target[/\Asocket:\[(\d+)\]\z/, 1] }
+      listed = tables.select { |path| File.exist?(path) }.flat_map { |path| File.read(path).split }
+      (held - listed).size
+    end
+
     # @return [Array<Integer>] the inodes of what the epolls of a process watch
     def watched_inodes(pid = "self")
       epolls = fds(pid).select { |_, target| target == "anon_inode:[eventpoll]" }.keys

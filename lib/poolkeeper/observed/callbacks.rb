@@ -34,13 +34,31 @@ module Poolkeeper
         # After a connection went back: the lease ends, and its socket enters the watch if it is a new one.
         def after(adapter)
           number = adapter.instance_variable_get(Adapters::NUMBER)
-          Mirror._checkin(number, Driver.descriptor(adapter)) if number
+          if number
+            left_open(adapter) if Transactions.open?(adapter)
+            Mirror._checkin(number, Driver.descriptor(adapter))
+          end
           seen = true
         rescue InternalError => e
           seen = true
           Log.rescued("looking at a connection at checkin", e)
         ensure
           queue(adapter) unless seen
+        end
+
+        # A connection comes back, by whatever way, with a transaction open (or a query under way) that ActiveRecord does
+        # not know of: an interrupt hid it, or it was begun by hand. Nobody will end it, and what it has locked would be
+        # locked until the next owner came. Not where ActiveRecord knows of it, as in a fixture.
+        def left_open(adapter)
+          masked("looking at a transaction at checkin") do
+            next if adapter.open_transactions.positive? || Transactions.fixture?(adapter, adapter.pool)
+
+            acting = Poolkeeper.config.act?
+            Mirror._count(Pools.number(adapter.pool), "discarded", !acting)
+            Events.tell("connection.discarded", pool: Pools.number(adapter.pool), owner: Owner.current,
+                                                reason: "given back with a transaction that ActiveRecord does not know")
+            Driver.drop(adapter) if acting
+          end
         end
 
         # Something speaks against a connection, or it has never been seen: looked at with more care, before it is lent.

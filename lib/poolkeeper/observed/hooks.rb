@@ -37,7 +37,13 @@ module Poolkeeper
       def expire(update_idle = (untold = true))
         untold ? super() : super
         begin
-          Mirror._checkin(@poolkeeper_number, Driver.socket(@raw_connection)) if @poolkeeper_number
+          if @poolkeeper_number
+            raw = @raw_connection
+            state = raw.transaction_status if raw.respond_to?(:transaction_status)
+            open = state ? state.positive? && state < Driver::LOST : raw && raw.equal?(@poolkeeper_begun)
+            Callbacks.left_open(self) if open
+            Mirror._checkin(@poolkeeper_number, Driver.socket(@raw_connection))
+          end
         rescue InternalError => e
           Log.rescued("looking at a connection at checkin", e)
         end

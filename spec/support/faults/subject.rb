@@ -168,10 +168,10 @@ module Support
 
       private
 
-      # A thread that is killed while libpq connects leaves the socket of no connection, for good; what connections
-      # there are is counted on the server.
+      # A thread that is killed while libpq connects leaves the socket of no connection, for good, and one that was
+      # refused too; what connections there are is counted on the server.
       def lost_while_connecting(cluster, pid)
-        interrupted? ? Proc.sockets_to(cluster.primary.port, pid) : 0
+        interrupted? ? Proc.sockets_to(cluster.primary.port, pid) + Proc.unconnected(pid) : 0
       end
 
       def errors

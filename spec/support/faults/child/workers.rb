@@ -113,8 +113,11 @@ module Support
         end
       end
 
+      # A Timeout unwinds without an error of its own at first; where it came before ActiveRecord had begun to
+      # instrument a transaction, the end of that one raises in its place.
       def ended(worker, number, error, limit)
-        cut = (limit && error.is_a?(Timeout::Error)) || killed?
+        ends_nothing = error.is_a?(NoMethodError) && error.name == :[]=
+        cut = (limit && (error.is_a?(Timeout::Error) || ends_nothing)) || killed?
         @journals[worker].end(number, cut ? :interrupted : :failed, error)
         @subject.failed(error)
         sleep(BACK_OFF * @pace) unless cut
