@@ -46,9 +46,9 @@ module Poolkeeper
           queue(adapter) unless seen
         end
 
-        # A connection comes back, by whatever way, with a transaction open (or a query under way) that ActiveRecord does
-        # not know of: an interrupt hid it, or it was begun by hand. Nobody will end it, and what it has locked would be
-        # locked until the next owner came. Not where ActiveRecord knows of it, as in a fixture.
+        # A connection comes back, by whatever way, with a transaction open (or a query under way) that ActiveRecord
+        # does not know of: an interrupt hid it, or it was begun by hand. Nobody will end it, and what it has locked
+        # would be locked until the next owner came. Not where ActiveRecord knows of it, as in a fixture.
         def left_open(adapter)
           masked("looking at a transaction at checkin") do
             next if adapter.open_transactions.positive? || Transactions.fixture?(adapter, adapter.pool)

@@ -40,7 +40,7 @@ module Poolkeeper
           if @poolkeeper_number
             raw = @raw_connection
             state = raw.transaction_status if raw.respond_to?(:transaction_status)
-            open = state ? state.positive? && state < Driver::LOST : raw && raw.equal?(@poolkeeper_begun)
+            open = state ? state.positive? && state < Driver::LOST : raw&.equal?(@poolkeeper_begun)
             Callbacks.left_open(self) if open
             Mirror._checkin(@poolkeeper_number, Driver.socket(@raw_connection))
           end

@@ -50,14 +50,10 @@ module Support
         @subjects.each(&:go)
         sleep(BEFORE)
         yield
-        sleep(@subjects.map { |subject| Verdict.grace(subject) }.max + AFTER + late)
+        sleep(@subjects.map { |subject| Verdict.grace(subject) }.max + AFTER)
+        # While they work: nobody else finds out that an incident is over.
+        @subjects.each(&:seek_peace).each(&:await_peace)
         @subjects.each(&:rest).each(&:await_rest)
-      end
-
-      # Where a last attempt to connect may fail after the server is back, a second of peace has to follow before a
-      # connection from before proves anything.
-      def late
-        @subjects.any? { |subject| Faults.reconnects?(@fault, subject.kind) } ? 1.5 : 0
       end
 
       def judge(subject, before, sessions, calm)

@@ -90,6 +90,16 @@ module Support
         hear
       end
 
+      # @return [void]
+      def seek_peace
+        @io.puts("peace")
+      end
+
+      # @return [void] once no incident is open, or it is late
+      def await_peace
+        hear
+      end
+
       # Tells the workers to end what they are at, and to stay.
       #
       # @return [void]

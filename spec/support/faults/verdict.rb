@@ -10,11 +10,15 @@ module Support
       CONNECTING = 0.5
       # Seconds to connect in the job that has met the silence, twice where the first attempt finds nobody.
       RECONNECTING = 2 * CONNECT
+      # ActiveRecord's, in seconds.
+      VERIFY_TIMEOUT = 2
+      # What a job says that was freed, and then found nobody to connect to.
+      CONNECTS = /issue connecting|can't connect|could not connect|initial communication packet/i
       # Seconds from then to the first success.
       RECOVERY = 1
       # Seconds that nothing but a fault holds a job for.
       HELD = 0.2
-      private_constant :HELD
+      private_constant :HELD, :VERIFY_TIMEOUT, :CONNECTS
 
       def self.grace(subject)
         GRACE.fetch(subject.kind, CONNECTING)
@@ -110,13 +114,35 @@ module Support
         touched = @incidents.flat_map { |incident| @jobs.select { |job| incident.touches?(job) }.product([incident]) }
         @longest = touched.map { |job, _| job.seconds }.max || 0
         late = touched.select do |job, incident|
-          job.seconds > incident.longest(job, @subject.kind, met_before?(job, incident)) + reconnecting
+          job.seconds > longest(job, incident) + reconnecting(job)
         end
         said(late.map(&:first), "blocked for too long")
       end
 
-      def reconnecting
-        Faults.reconnects?(@fault, @subject.kind) ? RECONNECTING : 0
+      # Whoever is interrupted loses his connection, too, and connects anew. And ActiveRecord cancels the query that was
+      # under way: over a connection that libpq waits for as long as the kernel does.
+      def longest(job, incident)
+        kind = @subject.kind
+        limit = incident.longest(job, kind, met_before?(job, incident))
+        return limit unless @subject.interrupted?
+
+        cancels = kind == "observed" && Dialect.family == :postgresql
+        [limit, incident.longest(job, kind, true), (incident.back - incident.struck + 1 if cancels)].compact.max
+      end
+
+      def reconnecting(job)
+        return RECONNECTING if Faults.reconnects?(@fault, @subject.kind)
+
+        connected = @subject.kind == "observed" && (idle_before?(job) || CONNECTS.match?(job.error.to_s))
+        @fault.blocked && connected ? CONNECT : 0
+      end
+
+      # From 7.2.3 on ActiveRecord looks first at a connection that was not used for a while, and connects in the same
+      # job.
+      def idle_before?(job)
+        mine = @jobs.select { |other| other.worker == job.worker && other.kind == job.kind }
+        last = mine.select { |other| other.number < job.number }.max_by(&:number)
+        last.nil? || last.ended.nil? || job.began - last.ended > VERIFY_TIMEOUT
       end
 
       def met_before?(job, incident)

@@ -113,14 +113,18 @@ module Support
         end
       end
 
-      # A Timeout unwinds without an error of its own at first; where it came before ActiveRecord had begun to
-      # instrument a transaction, the end of that one raises in its place.
       def ended(worker, number, error, limit)
-        ends_nothing = error.is_a?(NoMethodError) && error.name == :[]=
-        cut = (limit && (error.is_a?(Timeout::Error) || ends_nothing)) || killed?
+        cut = (limit && (error.is_a?(Timeout::Error) || ends_nothing?(error))) || killed?
         @journals[worker].end(number, cut ? :interrupted : :failed, error)
         @subject.failed(error)
         sleep(BACK_OFF * @pace) unless cut
+      end
+
+      # A Timeout unwinds without an error of its own at first; where it came before ActiveRecord had begun to
+      # instrument a transaction, the end of that one raises in its place.
+      def ends_nothing?(error)
+        error.class.name.end_with?("::InstrumentationNotStartedError") ||
+          (error.is_a?(NoMethodError) && error.name == :[]=)
       end
 
       # An error that an `ensure` raises takes the place of the kill, and the thread would live on, half dead: whatever
