@@ -133,8 +133,9 @@ module Support
       def reconnecting(job)
         return RECONNECTING if Faults.reconnects?(@fault, @subject.kind)
 
-        connected = @subject.kind == "observed" && (idle_before?(job) || CONNECTS.match?(job.error.to_s))
-        @fault.blocked && connected ? CONNECT : 0
+        # Where a Timeout came in between, its ROLLBACK does.
+        connects = idle_before?(job) || CONNECTS.match?(job.error.to_s) || @subject.interrupted?
+        @fault.blocked && @subject.kind == "observed" && connects ? CONNECT : 0
       end
 
       # From 7.2.3 on ActiveRecord looks first at a connection that was not used for a while, and connects in the same
