@@ -49,14 +49,6 @@ module Support
 
     module_function
 
-    # ActiveRecord up to 7.0 pings at each checkout, and where that finds nobody it connects in the same job.
-    #
-    # @param fault [Fault]
-    # @param kind [String] of the process under test
-    def reconnects?(fault, kind)
-      kind == "observed" && !fault.blocked.nil? && ENV["POOLKEEPER_ACTIVERECORD"] == "6.1"
-    end
-
     # @param family [Symbol]
     # @return [Array<Fault>] what can be done to such servers
     def possible(family)

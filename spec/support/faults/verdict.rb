@@ -130,17 +130,18 @@ module Support
         [limit, incident.longest(job, kind, true), (incident.back - incident.struck + 1 if cancels)].compact.max
       end
 
+      # ActiveRecord connects in the job that has met the silence where it has looked at the connection first, where it
+      # says so, and where a Timeout has it roll back.
       def reconnecting(job)
-        return RECONNECTING if Faults.reconnects?(@fault, @subject.kind)
+        return 0 unless @fault.blocked && @subject.kind == "observed"
 
-        # Where a Timeout came in between, its ROLLBACK does.
-        connects = idle_before?(job) || CONNECTS.match?(job.error.to_s) || @subject.interrupted?
-        @fault.blocked && @subject.kind == "observed" && connects ? CONNECT : 0
+        looked_at?(job) || CONNECTS.match?(job.error.to_s) || @subject.interrupted? ? RECONNECTING : 0
       end
 
-      # From 7.2.3 on ActiveRecord looks first at a connection that was not used for a while, and connects in the same
-      # job.
-      def idle_before?(job)
+      # It does at each checkout up to 7.0, and from 7.2.3 on where a connection was not used for a while.
+      def looked_at?(job)
+        return true if ENV["POOLKEEPER_ACTIVERECORD"] == "6.1"
+
         mine = @jobs.select { |other| other.worker == job.worker && other.kind == job.kind }
         last = mine.select { |other| other.number < job.number }.max_by(&:number)
         last.nil? || last.ended.nil? || job.began - last.ended > VERIFY_TIMEOUT
