@@ -57,10 +57,11 @@ module Support
 
     # @param name [String]
     # @param seconds [Numeric, nil] of a mix; or that another lasts, unless as long as by default
+    # @param deadline [Integer, nil] `socket_deadline`, unless as by default
     # @return [Fault]
-    def find(name, seconds: nil)
+    def find(name, seconds: nil, deadline: nil)
       return { **CALM, **PATIENT }.fetch(name) if calm?(name)
-      return CATALOGUE.fetch(name).lasting(seconds) unless name == MIX
+      return CATALOGUE.fetch(name).lasting(seconds).within(deadline) unless name == MIX
 
       faults = possible(Dialect.family)
       Fault.new(name: MIX, harm: ->(scene) { scene.mix(seconds, faults) }, database: IMPATIENT,
