@@ -41,6 +41,9 @@ module Support
         @fault = fault
         @rows = rows
         @jobs = subject.jobs
+        # A mix has a hundred thousand of them.
+        @failed = @jobs.select { |job| job.outcome == :failed }.group_by(&:worker)
+        @before = previous
         @grace = self.class.grace(subject)
         @wrong = []
         writes
@@ -142,14 +145,18 @@ module Support
       def looked_at?(job)
         return true if ENV["POOLKEEPER_ACTIVERECORD"] == "6.1"
 
-        mine = @jobs.select { |other| other.worker == job.worker && other.kind == job.kind }
-        last = mine.select { |other| other.number < job.number }.max_by(&:number)
+        last = @before[job]
         last.nil? || last.ended.nil? || job.began - last.ended > VERIFY_TIMEOUT
       end
 
+      # @return [Hash{Journal::Job => Journal::Job}] the worker's last of the same kind
+      def previous
+        turns = @jobs.group_by { |job| [job.worker, job.kind] }.values.map { |jobs| jobs.sort_by(&:number) }
+        turns.flat_map { |jobs| jobs.each_cons(2).map(&:reverse) }.to_h.compare_by_identity
+      end
+
       def met_before?(job, incident)
-        mine = @jobs.select { |other| other.worker == job.worker && other.outcome == :failed }
-        mine.any? { |other| incident.touches?(other) && other.ended <= job.began }
+        @failed.fetch(job.worker, []).any? { |other| incident.touches?(other) && other.ended <= job.began }
       end
 
       def recovery
