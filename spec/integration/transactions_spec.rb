@@ -86,6 +86,15 @@ RSpec.describe "Open transactions", :database do
     expect(on_thread { item.insert_all!([{ n: 200 }]) && Poolkeeper.release && rows }).to eq(1)
   end
 
+  it "is looked for on a connection that its driver has closed, and given back as any" do
+    writing_pool.with_connection do |adapter|
+      backend_of(adapter)
+      Poolkeeper::Observed::Driver.raw(adapter).close
+    end
+    expect(writing_pool.stat[:busy]).to eq(0)
+    expect(on_thread { item.create!(n: 1) && Poolkeeper.release && rows }).to eq(1)
+  end
+
   it "is a leak too where its owner was killed right after the server had begun it" do
     killed_in_the_beginning { |begin_one| begin_one.call(hold) }
     wait_until { idle_in_transaction.zero? }

@@ -8,7 +8,7 @@ module Poolkeeper
     # into it, and be lost with it.
     #
     # Noted is the driver's connection that it was begun on, for that one may end without a word, and the transaction
-    # with it.
+    # with it; {Farewell} forgets it.
     module Begun
       RAW = :@poolkeeper_begun
 

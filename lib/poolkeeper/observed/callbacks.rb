@@ -35,7 +35,7 @@ module Poolkeeper
         def after(adapter)
           number = adapter.instance_variable_get(Adapters::NUMBER)
           if number
-            left_open(adapter) if Transactions.open?(adapter)
+            left_open(adapter) if Driver.left_open?(adapter, Driver.raw(adapter))
             Mirror._checkin(number, Driver.descriptor(adapter))
           end
           seen = true
@@ -76,6 +76,12 @@ module Poolkeeper
         def unanswered(adapter, number, error)
           Log.rescued("looking at a connection at checkout", error)
           masked("looking at a connection at checkout again") { freshen(adapter, number, nil) }
+          true
+        end
+
+        # The driver has closed the connection, and ActiveRecord would fail on it; without one it connects anew.
+        def closed(adapter)
+          masked("letting go of a closed connection") { Driver.drop(adapter) }
           true
         end
 

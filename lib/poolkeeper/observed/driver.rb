@@ -96,6 +96,16 @@ module Poolkeeper
           !begun?(adapter, raw) && (!mysql?(raw) || !(raw.closed? || busy?(raw)))
         end
 
+        # Whether a transaction is open or, with libpq, a query under way, as far as that is known without an effort.
+        def left_open?(adapter, raw)
+          return begun?(adapter, raw) unless raw.respond_to?(:transaction_status)
+
+          state = raw.transaction_status
+          state.positive? && state < LOST
+        rescue Closed
+          false
+        end
+
         # Whether a thread is in the middle of a connect that may not be cut short: from mysql2 0.5.5 on a client whose
         # thread is killed there leaves its socket open for good.
         def connecting?(thread)

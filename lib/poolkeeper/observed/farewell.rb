@@ -9,6 +9,7 @@ module Poolkeeper
     # said in the parent's name: the core starts clean first, whichever of its entries is called.
     module Farewell
       def disconnect!
+        @poolkeeper_begun = nil
         begin
           @poolkeeper_number ? Mirror._dropped(@poolkeeper_number) : Core._look
         rescue InternalError => e

@@ -21,8 +21,7 @@ module Poolkeeper
           Callbacks.doubt(self, number, look || Callbacks::UNKNOWN) unless fine
           seen = true
         rescue Driver::Closed
-          # It has nothing to tell of: it connects anew.
-          seen = true
+          seen = Callbacks.closed(self)
         rescue InternalError => e
           seen = Callbacks.unanswered(self, number, e)
         ensure
@@ -38,10 +37,7 @@ module Poolkeeper
         untold ? super() : super
         begin
           if @poolkeeper_number
-            raw = @raw_connection
-            state = raw.transaction_status if raw.respond_to?(:transaction_status)
-            open = state ? state.positive? && state < Driver::LOST : raw&.equal?(@poolkeeper_begun)
-            Callbacks.left_open(self) if open
+            Callbacks.left_open(self) if Driver.left_open?(self, @raw_connection)
             Mirror._checkin(@poolkeeper_number, Driver.socket(@raw_connection))
           end
         rescue InternalError => e

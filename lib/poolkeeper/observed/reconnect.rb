@@ -31,17 +31,20 @@ module Poolkeeper
           adapter.class.prepend(self) unless adapter.is_a?(self)
         end
 
-        # The connection is its owner's, and he is on his way out. Where ActiveRecord has closed it by itself, or never
-        # had it, there is nothing to do.
+        # The connection is its owner's, and he is on his way out.
         def broken_off(adapter)
           Thread.handle_interrupt(Object => :never) do
             pool = Pools.number(adapter.pool)
-            next if pool.nil? || Driver.in_process?(adapter) || !Driver.open?(adapter)
+            next if pool.nil? || Driver.raw(adapter).nil? || Driver.in_process?(adapter)
             # It may be at work for another thread, which a Timeout that waits for its turn must not disturb.
             next if Transactions.fixture?(adapter, adapter.pool)
 
             acting = Poolkeeper.config.act?
+            open = Driver.open?(adapter)
+            # One that is closed, too: ActiveRecord would fail on it.
             Driver.drop(adapter) if acting
+            next unless open
+
             Mirror._count(pool, "dropped", !acting)
             Events.tell("connection.dropped", pool: pool, owner: Owner.current,
                                               reason: "it was not configured to the end")
