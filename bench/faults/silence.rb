@@ -10,11 +10,10 @@ module Bench
     # @!attribute fault [String] in the catalogue of the fault suite
     # @!attribute workers [Integer]
     # @!attribute lasts [Numeric] seconds, after which the server is there again, for the bare ones
-    # @!attribute deadline [Integer, nil] `socket_deadline` in seconds, where it is not the suite's
     # @!attribute limit [Numeric] seconds
-    Row = Struct.new(:fault, :workers, :lasts, :deadline, :limit, keyword_init: true)
+    Row = Struct.new(:fault, :workers, :lasts, :limit, keyword_init: true)
     ROWS = { "frozen" => Row.new(fault: "frozen server", workers: 20, lasts: 26, limit: 1.4),
-             "dropped" => Row.new(fault: "dropped packets", workers: 5, lasts: 9, deadline: 1, limit: 2.2) }.freeze
+             "dropped" => Row.new(fault: "dropped packets", workers: 5, lasts: 9, limit: 2.2) }.freeze
 
     # @param row [Row]
     def initialize(row)
@@ -25,7 +24,7 @@ module Bench
     # @return [Array<Result>]
     def call(suite)
       subjects = KINDS.map { |kind| { kind: kind, workers: @row.workers } }
-      told = suite.run(@row.fault, subjects, seconds: @row.lasts, deadline: @row.deadline, timeout: 200)
+      told = suite.run(@row.fault, subjects, seconds: @row.lasts, timeout: 200)
       figures = KINDS.zip(told.map(&:figures)).to_h
       KINDS.each { |kind| puts "  #{kind.ljust(9)} #{said(figures[kind])}" }
       %w[observed native].map { |kind| result(kind, figures) }

@@ -28,7 +28,7 @@ module Support
       # @param fault [String] its name in the catalogue
       # @param subjects [Array<Hash>] each with kind, workers and manner; they meet it together
       # @param timeout [Numeric] seconds
-      # @param options [Hash] seconds that it lasts; deadline (`socket_deadline`)
+      # @param options [Hash] seconds that it lasts
       # @return [Array<Told>]
       # @raise [RuntimeError] where the run could not be made
       def run(fault, subjects, seed: 1, timeout: 120, **options)

@@ -16,8 +16,7 @@ module Support
     # Seconds. Small figures, so that a run is short; the arithmetic is that of invariant 6.
     MONITOR = { after: 0.5, interval: 0.2, timeout: 0.2, failures: 2 }.freeze
     DETECTED = MONITOR[:after] + (MONITOR[:interval] * (MONITOR[:failures] - 1)) + MONITOR[:timeout] + 0.5
-    # Less would be as long as the kernel's own steps, which are whole seconds.
-    DEADLINE = 2
+    DEADLINE = 1
     CONNECT = 2
     # A silent server is waited for by who connects to it anew, and ActiveRecord connects twice by default.
     IMPATIENT = { connect_timeout: CONNECT, connection_retries: 0 }.freeze
@@ -57,11 +56,10 @@ module Support
 
     # @param name [String]
     # @param seconds [Numeric, nil] of a mix; or that another lasts, unless as long as by default
-    # @param deadline [Integer, nil] `socket_deadline`, unless as by default
     # @return [Fault]
-    def find(name, seconds: nil, deadline: nil)
+    def find(name, seconds: nil)
       return { **CALM, **PATIENT }.fetch(name) if calm?(name)
-      return CATALOGUE.fetch(name).lasting(seconds).within(deadline) unless name == MIX
+      return CATALOGUE.fetch(name).lasting(seconds) unless name == MIX
 
       faults = possible(Dialect.family)
       Fault.new(name: MIX, harm: ->(scene) { scene.mix(seconds, faults) }, database: IMPATIENT,

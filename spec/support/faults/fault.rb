@@ -33,12 +33,6 @@ module Support
         seconds ? dup.tap { |other| other.lasts = seconds } : self
       end
 
-      # @param deadline [Integer, nil] what poolkeeper is told as `socket_deadline`; nil for what it is told by default
-      # @return [Fault]
-      def within(deadline)
-        deadline ? dup.tap { |other| other.mechanisms = mechanisms.merge(socket_deadline: deadline) } : self
-      end
-
       # @param kind [String] of the process under test
       # @return [Numeric, nil]
       def blocked_for(kind)

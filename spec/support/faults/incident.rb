@@ -46,6 +46,11 @@ module Support
         blocked || @fault.patience || (back - struck + 1)
       end
 
+      # @return [Boolean] whether the server says nothing meanwhile, and jobs are blocked
+      def silent?
+        !@fault.blocked.nil?
+      end
+
       # @return [Boolean] whether a job was under way while it lasted
       def touches?(job)
         job.began < back && (job.ended.nil? || job.ended > struck)

@@ -117,7 +117,7 @@ module Support
         touched = @incidents.flat_map { |incident| @jobs.select { |job| incident.touches?(job) }.product([incident]) }
         @longest = touched.map { |job, _| job.seconds }.max || 0
         late = touched.select do |job, incident|
-          job.seconds > longest(job, incident) + reconnecting(job)
+          job.seconds > longest(job, incident) + reconnecting(job, incident)
         end
         said(late.map(&:first), "blocked for too long")
       end
@@ -135,8 +135,8 @@ module Support
 
       # ActiveRecord connects in the job that has met the silence where it has looked at the connection first, where it
       # says so, and where a Timeout has it roll back.
-      def reconnecting(job)
-        return 0 unless @fault.blocked && @subject.kind == "observed"
+      def reconnecting(job, incident)
+        return 0 unless incident.silent? && @subject.kind == "observed"
 
         looked_at?(job) || CONNECTS.match?(job.error.to_s) || @subject.interrupted? ? RECONNECTING : 0
       end
