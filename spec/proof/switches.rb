@@ -102,7 +102,7 @@ module Switches
         raw.transaction_status if raw.respond_to?(:transaction_status)
       end
       replace(Poolkeeper::Observed::Driver, :lost?) { |adapter| state(adapter) == Poolkeeper::Observed::Driver::LOST }
-      replace(Poolkeeper::Observed::Driver, :fine?) { |_| true }
+      replace(Poolkeeper::Observed::Driver, :fine?) { |*| true }
     end
 
     # What Rust does for native pools, in the library with switches.
