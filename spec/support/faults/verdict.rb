@@ -116,10 +116,11 @@ module Support
       def blocks
         touched = @incidents.flat_map { |incident| @jobs.select { |job| incident.touches?(job) }.product([incident]) }
         @longest = touched.map { |job, _| job.seconds }.max || 0
-        late = touched.select do |job, incident|
-          job.seconds > longest(job, incident) + reconnecting(job, incident)
+        # Who waits since one incident may meet the next one while he does.
+        limits = touched.group_by(&:first).transform_values do |met|
+          met.map { |job, incident| longest(job, incident) + reconnecting(job, incident) }.max
         end
-        said(late.map(&:first), "blocked for too long")
+        said(limits.filter_map { |job, limit| job if job.seconds > limit }, "blocked for too long")
       end
 
       # Whoever is interrupted loses his connection, too, and connects anew. And ActiveRecord cancels the query that was
