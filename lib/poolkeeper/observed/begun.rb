@@ -12,22 +12,12 @@ module Poolkeeper
     module Begun
       RAW = :@poolkeeper_begun
 
-      def begin_db_transaction(...)
-        super
-      rescue ::ActiveRecord::ActiveRecordError
-        refused = true
-        raise
-      ensure
-        @poolkeeper_begun = Driver.raw(self) unless refused
+      def begin_db_transaction(*arguments)
+        Begun.note(self) { super(*arguments) }
       end
 
-      def begin_isolated_db_transaction(...)
-        super
-      rescue ::ActiveRecord::ActiveRecordError
-        refused = true
-        raise
-      ensure
-        @poolkeeper_begun = Driver.raw(self) unless refused
+      def begin_isolated_db_transaction(*arguments)
+        Begun.note(self) { super(*arguments) }
       end
 
       def commit_db_transaction(...)
@@ -42,12 +32,24 @@ module Poolkeeper
         value
       end
 
-      # To be called with each adapter that is met.
-      def self.follow(adapter)
-        return if adapter.is_a?(self) || !defined?(::ActiveRecord::ConnectionAdapters::AbstractMysqlAdapter)
+      class << self
+        # To be called with each adapter that is met.
+        def follow(adapter)
+          return if adapter.is_a?(self) || !defined?(::ActiveRecord::ConnectionAdapters::AbstractMysqlAdapter)
 
-        type = ::ActiveRecord::ConnectionAdapters::AbstractMysqlAdapter
-        type.prepend(self) if adapter.is_a?(type)
+          type = ::ActiveRecord::ConnectionAdapters::AbstractMysqlAdapter
+          type.prepend(self) if adapter.is_a?(type)
+        end
+
+        # However the beginning ends, unless the driver says that there was none.
+        def note(adapter)
+          yield
+        rescue ::ActiveRecord::ActiveRecordError
+          refused = true
+          raise
+        ensure
+          adapter.instance_variable_set(RAW, Driver.raw(adapter)) unless refused
+        end
       end
     end
   end

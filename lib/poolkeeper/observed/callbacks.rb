@@ -81,7 +81,7 @@ module Poolkeeper
 
         # The driver has closed the connection, and ActiveRecord would fail on it; without one it connects anew.
         def closed(adapter)
-          masked("letting go of a closed connection") { Driver.drop(adapter) }
+          masked("letting go of a closed connection") { Driver.drop(adapter) if Poolkeeper.config.act? }
           true
         end
 

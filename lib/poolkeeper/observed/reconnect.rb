@@ -7,20 +7,12 @@ module Poolkeeper
     # leave it to the next owner half configured: open, in no transaction, and taken for verified.
     module Reconnect
       def reconnect!(**options)
-        value = super
-        done = true
-        value
-      ensure
-        Reconnect.broken_off(self) unless done
+        Reconnect.to_the_end(self) { super(**options) }
       end
 
       # As ActiveRecord's reaper does with what dead threads have left, before it gives it back.
       def reset!
-        value = super
-        done = true
-        value
-      ensure
-        Reconnect.broken_off(self) unless done
+        Reconnect.to_the_end(self) { super() }
       end
 
       class << self
@@ -29,6 +21,14 @@ module Poolkeeper
         # AbstractAdapter is not the place.
         def follow(adapter)
           adapter.class.prepend(self) unless adapter.is_a?(self)
+        end
+
+        def to_the_end(adapter)
+          value = yield
+          done = true
+          value
+        ensure
+          broken_off(adapter) unless done
         end
 
         # The connection is its owner's, and he is on his way out.

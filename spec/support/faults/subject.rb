@@ -55,7 +55,6 @@ module Support
         Dir.mkdir(folder)
       end
 
-      # @return [Boolean] whether its workers are killed and cut off
       # From 0.5.5 on mysql2 leaves the socket of an interrupted connect open until the process ends.
       #
       # @return [Array<Symbol>] figures that say nothing of poolkeeper
@@ -64,6 +63,7 @@ module Support
         drivers && Gem::Version.new(Mysql2::VERSION) >= Gem::Version.new("0.5.5") ? %i[connections descriptors] : []
       end
 
+      # @return [Boolean] whether its workers are killed and cut off
       def interrupted?
         @settings[:manner] == "interrupted"
       end
