@@ -53,11 +53,14 @@ module Support
     end
 
     # Has another thread take a pool's lock just before the method `by` of ours asks the pool for `what`, and keep it.
-    def lock_before(pool, what, by:)
+    #
+    # @param within [String, nil] "file#method" that calls `by`, however indirectly, where others do so as well
+    def lock_before(pool, what, by:, within: nil)
       gate = gate()
       armed = true
+      example = self
       pool.define_singleton_method(what) do |*arguments, &block|
-        if armed && caller_locations(1, 1).first.base_label == by
+        if armed && caller_locations(1, 1).first.base_label == by && (!within || example.in?(caller_locations(2), within))
           armed = false
           # Other than by #synchronize, which may be the method that is watched here.
           Thread.new { mon_synchronize { gate.wait } }
@@ -140,10 +143,13 @@ module Support
       return false unless thread&.status == "sleep"
 
       stack = thread.backtrace_locations || []
-      methods.all? do |method|
-        file, name = method.split("#")
-        stack.any? { |location| location.base_label == name && location.path.end_with?(file) }
-      end
+      methods.all? { |method| in?(stack, method) }
+    end
+
+    # @return [Boolean] whether a stack leads through a method, named "file#method"
+    def in?(stack, method)
+      file, name = method.split("#")
+      stack.any? { |location| location.base_label == name && location.path.end_with?(file) }
     end
 
     def poolkeeper_thread

@@ -178,9 +178,11 @@ module Support
       end
     end
 
-    point "for the pool's lock when the mirror is tidied", at: "lib/poolkeeper/observed/walk.rb#each_connection",
-                                                           who: :poolkeeper do
-      lock_before(writing_pool, :synchronize, by: "each_connection")
+    # The thread's own release, just before, walks as well where its last walk was long ago, and is held back.
+    point "for the pool's lock when the mirror is tidied",
+          at: ["lib/poolkeeper/background.rb#tidy", "lib/poolkeeper/observed/walk.rb#each_connection"],
+          who: :poolkeeper do
+      lock_before(writing_pool, :synchronize, by: "each_connection", within: "background.rb#tidy")
       Poolkeeper::Background.instance_variable_set(:@tidied, -60.0)
       Poolkeeper::Events.tell("release.kept")
       nil
