@@ -60,7 +60,8 @@ module Support
       armed = true
       example = self
       pool.define_singleton_method(what) do |*arguments, &block|
-        if armed && caller_locations(1, 1).first.base_label == by && (!within || example.in?(caller_locations(2), within))
+        callers = armed ? caller_locations(1) : []
+        if callers.first&.base_label == by && (within.nil? || example.in?(callers, within))
           armed = false
           # Other than by #synchronize, which may be the method that is watched here.
           Thread.new { mon_synchronize { gate.wait } }

@@ -42,14 +42,17 @@ module Support
       @target = target
       @door = TCPServer.new("127.0.0.1", 0)
       @port = @door.addr[1]
-      @changes = []
+      @changes = {}
       @threads = Queue.new
       @threads << Thread.new { welcome }
     end
 
-    # @param changes [Array<Change>] to what is said over connections from now on
+    # Ends the spoiling of what is there.
+    #
+    # @param changes [Array<Change>] to what is said over connections that come from now on
     def spoil(changes)
-      @changes = changes
+      @changes.clear
+      @changes = changes.to_h { |change| [change.at, change] }
     end
 
     # Ends everything that is led through it.
@@ -64,8 +67,7 @@ module Support
       loop do
         client = @door.accept
         server = TCPSocket.new("127.0.0.1", @target)
-        changes = @changes.to_h { |change| [change.at, change] }
-        @threads << lead(client, server) { |bytes| bytes } << lead(server, client, &spoiling(changes))
+        @threads << lead(client, server) { |bytes| bytes } << lead(server, client, &spoiling(@changes))
       end
     rescue IOError
       nil
@@ -79,6 +81,7 @@ module Support
         bytes.each_char.with_object(+"".b) do |byte, out|
           change = changes[place += 1]
           left_out = change.value if change&.kind == :drop
+          left_out = 0 if changes.empty?
           raise EOFError if change&.kind == :cut
           next left_out -= 1 if left_out.positive?
 

@@ -39,7 +39,8 @@ pub struct Failure {
     pub number: Option<i64>,
     /// PostgreSQL's severity, where it ends the session.
     pub fatal: bool,
-    /// Whether PostgreSQL has refused to begin, since a table has changed after the statement was prepared.
+    /// Whether PostgreSQL has refused to begin, since a table has changed after the statement was prepared, or since the
+    /// statement is gone.
     pub outdated: bool,
     /// Told by a library in this process, whose numbers are its own and say nothing of any server.
     pub local: bool,
@@ -177,7 +178,10 @@ impl From<sqlx::Error> for Failure {
             if let Some(postgres) = answer.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
                 use sqlx::postgres::PgSeverity::{Fatal, Panic};
                 failure.fatal = matches!(postgres.severity(), Fatal | Panic);
-                failure.outdated = postgres.routine() == Some("RevalidateCachedQuery");
+                // By the driver's name for it: where it is the application's own EXECUTE that finds none, in a function
+                // say, what stands before it has run.
+                let missing = failure.sqlstate.as_deref() == Some("26000") && failure.text.contains("sqlx_s_");
+                failure.outdated = missing || postgres.routine() == Some("RevalidateCachedQuery");
             } else if let Some(mysql) = answer.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
                 failure.number = Some(i64::from(mysql.number()));
             } else if answer.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {

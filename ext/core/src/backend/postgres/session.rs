@@ -17,7 +17,8 @@ pub struct PgSession {
 }
 
 impl PgSession {
-    /// A table may have changed since its statement was prepared, which is to cost nobody an error.
+    /// A table may have changed since its statement was prepared, or somebody has deallocated it, which is to cost nobody
+    /// an error.
     async fn run(&mut self, sql: &str, values: Vec<Value>) -> Result<Rows, Failure> {
         if listens(sql) {
             // sqlx takes a notification for the answer to the next statement.
