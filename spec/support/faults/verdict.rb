@@ -14,11 +14,13 @@ module Support
       VERIFY_TIMEOUT = 2
       # What a job says that was freed, and then found nobody to connect to.
       CONNECTS = /issue connecting|can't connect|could not connect|initial communication packet/i
+      # What a native job says that has waited for a connection for as long as its pool was told to.
+      WAITED = /\(connect_timeout\)/
       # Seconds from then to the first success.
       RECOVERY = 1
       # Seconds that nothing but a fault holds a job for.
       HELD = 0.2
-      private_constant :HELD, :VERIFY_TIMEOUT, :CONNECTS
+      private_constant :HELD, :VERIFY_TIMEOUT, :CONNECTS, :WAITED
 
       def self.grace(subject)
         GRACE.fetch(subject.kind, CONNECTING)
@@ -128,6 +130,7 @@ module Support
       def longest(job, incident)
         kind = @subject.kind
         limit = incident.longest(job, kind, met_before?(job, incident))
+        limit = [limit, CONNECT + 0.5].max if WAITED.match?(job.error.to_s)
         return limit unless @subject.interrupted?
 
         cancels = kind == "observed" && Dialect.family == :postgresql
