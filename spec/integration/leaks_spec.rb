@@ -43,8 +43,9 @@ RSpec.describe "Leak reports", :database, :forks, :scripts do
   end
 
   # A thread that takes a connection, and gives it back when the door opens.
-  def borrower
+  def borrower(partition: nil)
     Thread.new do
+      Poolkeeper::Mirror._job(Thread.current.object_id, "orders", partition) if partition
       adapter = borrow_somewhere
       yield adapter if block_given?
       door.pop
@@ -56,12 +57,10 @@ RSpec.describe "Leak reports", :database, :forks, :scripts do
 
   it "say who has a connection, since when and where he took it: once, in one line, and leave it to him" do
     report_after(0.05)
-    pid = nil
-    job = borrower do |adapter|
-      Poolkeeper::Mirror._job(Thread.current.object_id, "orders", 3)
-      pid = backend_of(adapter)
-    end
+    pids = Queue.new
+    job = borrower(partition: 3) { |adapter| pids << backend_of(adapter) }
     event = report_of(job)
+    pid = pids.pop
     expect(event.payload).to include(pool: "primary writing default", role: "writing", shard: "default",
                                      host: "127.0.0.1:#{primary.port}", topic: "orders", partition: 3,
                                      reason: "held for longer than leak_threshold")
@@ -94,13 +93,13 @@ RSpec.describe "Leak reports", :database, :forks, :scripts do
   end
 
   it "say nothing of a lease that is given back in time, whatever is held for longer beside it" do
-    report_after(0.3)
-    busy = Thread.new do
-      ends = Support.now + 1
-      (hold.select_value("SELECT 1") && Poolkeeper.release) while Support.now < ends
-    end
+    warm_up(2)
+    report_after(2)
+    reported = Queue.new
+    busy = Thread.new { (hold.select_value("SELECT 1") && Poolkeeper.release) while reported.empty? }
     held = borrower
     report_of(held)
+    reported << true
     busy.join
     expect(told_by_now(busy)).to eq([])
     door.close

@@ -62,9 +62,8 @@ RSpec.describe "Poolkeeper.wait_until_up", :database, :forks, :scripts do
     Poolkeeper.wait_until_up(timeout: 5, role: :writing)
     said = primary.log_since do
       [{}, { role: :writing }, { role: "reading" }].each do |role|
-        answer, seconds = timed { Poolkeeper.wait_until_up(timeout: 5, **role) }
-        expect(answer).to be(true)
-        expect(seconds).to be < 0.1
+        # Who has no time looks once, and tries nothing.
+        expect(Poolkeeper.wait_until_up(timeout: 0, **role)).to be(true)
       end
     end
     expect(said).not_to match(dialect::LOGIN)

@@ -195,6 +195,7 @@ RSpec.shared_examples "karafka's scenarios" do
     it "delivers each partition in order, to as many workers as there are, a failed batch again and whole" do
       record("worker.process", "client.resume")
       failed = false
+      came = {}
       run do |consumer|
         consumer.messages.each do |message|
           consumed << [message.partition, message.offset]
@@ -203,7 +204,9 @@ RSpec.shared_examples "karafka's scenarios" do
           failed = true
           raise "offset 13"
         end
-        sleep(0.005)
+        # Eight jobs are there at once: none ends before all five workers have come.
+        came[Thread.current] = true
+        wait_until { came.size >= 5 }
       end
       events = log
       workers = on_worker(events).map { |_, thread, _| thread }.uniq

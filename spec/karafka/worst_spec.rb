@@ -291,7 +291,7 @@ RSpec.describe "A process with poolkeeper that ends by exit!", :database, :scrip
                      database: primary.config(pool: Support::Database::SIZE + 1))
 
       expect(Support.now - said[:at]).to be < 1
-      wait_until(timeout: 1, message: "the server has seen it") { primary.backends.empty? }
+      wait_until(message: "the server has seen it") { primary.backends.empty? }
       expect(rows).to eq(0)
     end
   end

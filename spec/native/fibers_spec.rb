@@ -97,12 +97,19 @@ RSpec.describe "A native pool under a fiber scheduler", :native, :once, :scripts
       ended = []
       slow = quick = nil
       Async do |task|
-        task.async { pool.with { |db| slow = number.(db) and db.query("SELECT pg_sleep(0.5)") and ended << "slow" } }
+        task.async do
+          pool.with do |db|
+            slow = number.(db)
+            db.query("SELECT pg_sleep(0.05)") until ended.include?("stopped")
+            ended << "slow"
+          end
+        end
         3.times { task.async { pool.with { |db| quick = number.(db) and ended << "quick" } } }
         # Not with_timeout, which async 1 takes for the end of a wait of its own.
-        endless = task.async { pool.with { |db| db.query("SELECT pg_sleep(30)") } }
+        under_way = false
+        endless = task.async { pool.with { |db| (under_way = true) && db.query("SELECT pg_sleep(30)") } }
         task.async do
-          task.sleep(0.2)
+          task.sleep(0.005) until under_way
           endless.stop
           ended << "stopped"
         end

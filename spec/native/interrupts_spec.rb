@@ -1,9 +1,11 @@
 # frozen_string_literal: true
 
 require "spec_helper"
-require "timeout"
+require_relative "../support/timeouts"
 
 RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: :postgresql do
+  include Support::Timeouts
+
   # Everything is back, and another owner can have it: nothing of the interrupted one is left on the server.
   def expect_whole(pool)
     wait_until(message: -> { pool.stats.to_s }) { pool.stats.values_at(:leased, :away, :opening, :waiting).sum.zero? }
@@ -17,11 +19,13 @@ RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: 
 
   # Interrupts what a thread waits for: three ways, of which one ends the thread.
   def interrupted(way, ready, &block)
+    due = Queue.new
     thread = Thread.new do
       Thread.current.report_on_exception = false
-      way == :timeout ? Timeout.timeout(0.5, &block) : yield
+      way == :timeout ? with_timeout(due, &block) : yield
     end
     wait_until(&ready)
+    due << true if way == :timeout
     thread.kill if way == :kill
     thread.raise(RuntimeError, "from another thread") if way == :raise
     value, seconds = timed { error_of { thread.value } }
@@ -107,9 +111,8 @@ RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: 
       began = Queue.new
       owner = lambda do
         pool.with do |db|
-          frozen = pid(db)
-          began << frozen
-          Timeout.timeout(0.2) { db.query("SELECT pg_sleep(30)") }
+          began << [pid(db), Thread.current]
+          db.query("SELECT pg_sleep(30)")
         rescue Timeout::Error
           began << :second
           db.query("SELECT 1")
@@ -117,9 +120,11 @@ RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: 
       end
       frozen = nil
       ready = lambda do
-        frozen ||= began.pop.tap do |backend|
+        frozen ||= began.pop.then do |backend, thread|
           wait_until { sessions(state: "active", query: /pg_sleep/).any? }
           server.freeze_backend(backend)
+          thread.raise(Timeout::Error)
+          backend
         end
         began.pop == :second
       end
@@ -218,12 +223,11 @@ RSpec.describe "An interrupt in a native pool", :native, :once, :scripts, only: 
     said = answers(<<~RUBY, "require 'poolkeeper'")
       pool = Poolkeeper::Pool.new(#{server.url.dump}, size: 1, application_name: "a spec")
       handled = []
-      started = nil
+      sent = IO.pipe
       now = -> { Process.clock_gettime(Process::CLOCK_MONOTONIC) }
-      trap("USR1") { handled << now.call - started }
+      trap("USR1") { handled << now.call - sent[0].gets.to_f }
       signal = lambda do
-        started = now.call + 0.2
-        fork { sleep(0.2); Process.kill("USR1", Process.ppid); exit!(0) }
+        fork { sleep(0.1); sent[1].puts(now.call); Process.kill("USR1", Process.ppid); exit!(0) }
       end
       signal.call
       pool.with { |db| db.query("SELECT pg_sleep(1)") }

@@ -6,6 +6,8 @@ module Support
   # The servers are started once a run; connections and rows are each example's own.
   module Database
     SIZE = 5
+    # With what is told last of all.
+    LAST = "the end of an example"
 
     class << self
       # @return [Support::Servers::Cluster] of the family that the run is about
@@ -19,6 +21,15 @@ module Support
 
       def close
         @cluster&.close
+      end
+
+      # @return [Queue] the ends of examples, as the poolkeeper thread tells them
+      def heard
+        @heard ||= Queue.new.tap do |heard|
+          Poolkeeper.events.subscribe("release.kept") do |event|
+            heard << event[:reason] if event[:reason].to_s.start_with?(LAST)
+          end
+        end
       end
 
       private
@@ -60,10 +71,12 @@ module Support
     def connect(**options)
       cluster
       primary.sql(dialect::EMPTY_ITEMS)
-      configurations = { "primary" => primary.config(pool: SIZE, **options),
-                         "replica" => standby.config(pool: SIZE, replica: true, **options),
-                         "one" => primary.config(pool: SIZE, **options),
-                         "one_replica" => standby.config(pool: SIZE, replica: true, **options) }
+      # ActiveRecord's own reaper would come once a minute, whatever an example is at.
+      options = { pool: SIZE, reaping_frequency: 0, **options }
+      configurations = { "primary" => primary.config(**options),
+                         "replica" => standby.config(replica: true, **options),
+                         "one" => primary.config(**options),
+                         "one_replica" => standby.config(replica: true, **options) }
       configurations.transform_values! { |configuration| configuration.transform_keys(&:to_s) }
       ActiveRecord::Base.configurations = { "default_env" => configurations }
       Models.connect
@@ -71,6 +84,10 @@ module Support
     end
 
     def disconnect
+      Poolkeeper.configure do |config|
+        config.leak_threshold = nil
+        config.host_monitor = false
+      end
       Poolkeeper.release
       pools.each do |pool|
         pool.disconnect! unless pool.discarded?
@@ -79,7 +96,30 @@ module Support
       Models.disconnect
       # As the poolkeeper thread does every ten seconds.
       Poolkeeper::Observed::Walk.tidy
+      hear_out
       collect
+      await_goodbyes
+    end
+
+    # What this example has had to tell is told before the next one listens.
+    def hear_out
+      Poolkeeper::Background.ensure_running
+      last = "#{Database::LAST} #{Object.new.object_id}"
+      heard = Database.heard
+      Poolkeeper::Events.tell("release.kept", reason: last)
+      give_time { !heard.empty? && heard.pop == last }
+    end
+
+    # A server gets to the goodbyes when it does, and a host monitor says its own when it next would have asked.
+    def await_goodbyes
+      give_time { [primary, standby].all? { |node| !node.running? || node.backends.empty? } }
+    end
+
+    # It is for the examples to say what must be: some leave a session to nobody.
+    def give_time(&block)
+      Support.wait_until(timeout: 5, &block)
+    rescue DeadlineError
+      nil
     end
 
     # A connection whose thread was killed before ActiveRecord had it is nobody's: the collector closes it, and the next

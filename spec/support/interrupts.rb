@@ -1,11 +1,13 @@
 # frozen_string_literal: true
 
-require "timeout"
+require_relative "timeouts"
 
 module Support
   # The four interrupts of a wait: a Timeout, Thread#kill, a raise from another thread, a handler of signals; and the
   # waits themselves, made to last until an example has seen enough.
   module Interrupts
+    include Timeouts
+
     # What Thread#raise sends, as Sidekiq does at its end. An ordinary error could not be told from one of a callback's.
     class Raised < Interrupt; end
 
@@ -118,17 +120,6 @@ module Support
 
     def end_threads
       @threads&.each { |thread| thread.kill.join(5) }
-    end
-
-    # Has Timeout interrupt the block: its time is over at once, and its raise is held back until the block's thread is
-    # where the example wants it.
-    def with_timeout(due)
-      thread = Thread.current
-      thread.define_singleton_method(:raise) { |*arguments| due.pop && super(*arguments) }
-      Timeout.timeout(0.001) { |_seconds| yield }
-    ensure
-      due.close
-      thread.singleton_class.remove_method(:raise)
     end
 
     # Runs a block while a handler of signals is installed that notes in `order` when it ran.

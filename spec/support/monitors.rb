@@ -3,9 +3,9 @@
 module Support
   # Host monitors with little patience, for one example.
   module Monitors
-    QUICK = { after: 0.5, interval: 0.2, timeout: 0.2, failures: 2 }.freeze
+    QUICK = { after: 0.5, interval: 0.4, timeout: 0.4, failures: 2 }.freeze
     # Invariant 6, with these: after + interval x (failures - 1) + timeout + 0.5.
-    WITHIN = 1.4
+    WITHIN = 1.8
 
     # With more, for what is to be left alone: a server on a loaded machine may take a moment. A silent one is noticed
     # after 1.7 s.

@@ -11,6 +11,8 @@ RSpec.describe Support::Postgres, :once do
   after do
     clients.each(&:close)
     primary.start unless primary.running?
+    # The server gets to their goodbyes when it does.
+    Support.wait_until { cluster.nodes.flat_map(&:backends).empty? }
   end
 
   let(:cluster) { @cluster }

@@ -106,21 +106,30 @@ module Support
         "SET SESSION max_statement_time = #{seconds}"
       end
 
+      OTHER_OBSERVERS = "count(*) FROM information_schema.processlist " \
+                        "WHERE user = SUBSTRING_INDEX(USER(), '@', 1) AND id <> CONNECTION_ID()"
+      CONNECTIONS = "variable_value FROM information_schema.global_status WHERE variable_name = 'Threads_connected'"
+      private_constant :OTHER_OBSERVERS, :CONNECTIONS
+
       # Runs a block while the application gets no more connections.
-      def crowded(node)
-        limit = node.sql("SELECT @@max_connections")[0][0]
+      def crowded(node, &block)
+        node.observe { |observer| crowded_with(observer, node.config.except(:adapter), &block) }
+      end
+
+      # The observer stays, and is one of those who are there: whoever else has looked is about to go.
+      def crowded_with(observer, config)
+        ask = ->(sql) { observer.query("SELECT #{sql}").first.first.to_i }
+        Support.wait_until { ask.call(OTHER_OBSERVERS).zero? }
+        limit = ask.call("@@max_connections")
+        there = ask.call(CONNECTIONS)
         # No more than there are, or as few as the server can be told to allow.
-        most = [clients_of(node), 10].max
-        node.sql("SET GLOBAL max_connections = #{most}")
-        crowd = Array.new(most - clients_of(node)) { Mysql2::Client.new(node.config.except(:adapter)) }
+        most = [there, 10].max
+        observer.query("SET GLOBAL max_connections = #{most}")
+        crowd = Array.new(most - there) { Mysql2::Client.new(config) }
         yield
       ensure
         crowd&.each(&:close)
-        node.sql("SET GLOBAL max_connections = #{limit}")
-      end
-
-      def clients_of(node)
-        node.sql("SELECT count(*) FROM information_schema.processlist WHERE id <> CONNECTION_ID()")[0][0].to_i
+        observer.query("SET GLOBAL max_connections = #{limit}") if limit
       end
 
       # @return [String] a statement of so many seconds that answers 1

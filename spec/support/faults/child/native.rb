@@ -42,6 +42,13 @@ module Support
         [@writer, @reader].each { |pool| pool.lease.query(Sql.count(0)) }
       end
 
+      # As all workers do at the same time: each is given descriptors to wait with, which the next may have as well.
+      #
+      # @return [void]
+      def wait
+        @writer.lease.query(Sql.sleep(0.3))
+      end
+
       # @return [void]
       def failed(error)
         Poolkeeper.verify(error)

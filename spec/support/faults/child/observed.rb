@@ -48,6 +48,11 @@ module Support
         %i[writing reading].each { |role| @base.connected_to(role: role) { hold.select_value(Sql.count(0)) } }
       end
 
+      # Its drivers wait with what they have.
+      #
+      # @return [void]
+      def wait; end
+
       # As Karafka's `error.occurred` and `worker.completed` would.
       #
       # @return [void]

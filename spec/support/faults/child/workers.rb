@@ -66,6 +66,7 @@ module Support
       def warm_up(warm)
         @subject.warm_up
         warm.pop
+        @subject.wait
       ensure
         @subject.release
       end
