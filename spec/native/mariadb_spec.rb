@@ -81,13 +81,16 @@ RSpec.describe "A native pool of MariaDB", :database, :once, only: :mariadb do
     expect(pool.with { |db| db.query(sql) }).to eq([{ zone: "+00:00", charset: "utf8mb4", either: 1 }])
   end
 
-  # A connection with a number: servers count theirs.
-  def numbered(node, number)
+  # Opens connections until one has so high a number: servers count theirs. They are opened no faster than the server
+  # gets to the goodbyes, and it is the last for now.
+  def count_up(node, number)
     loop do
-      client = Mysql2::Client.new(node.config.except(:adapter))
-      return client unless client.thread_id < number
-
-      client.close
+      newest = node.observe do |client|
+        connected = "variable_value FROM information_schema.global_status WHERE variable_name = 'Threads_connected'"
+        wait_until { client.query("SELECT #{connected}").first.first.to_i < 20 }
+        client.query("SELECT CONNECTION_ID()").first.first.to_i
+      end
+      return newest unless newest < number
     end
   end
 
@@ -96,9 +99,9 @@ RSpec.describe "A native pool of MariaDB", :database, :once, only: :mariadb do
     url = primary.url.sub("mysql2:", "mysql:").sub(":#{primary.port}/", ":#{balancer.port}/")
     pool = Poolkeeper::Pool.new(url, name: "balanced", size: 1)
     number = -> { pool.with { |db| db.query("SELECT CONNECTION_ID() AS id") }.first[:id] }
-    newest = numbered(standby, 0).thread_id
-    pool.reload while number.call <= newest
-    stranger = numbered(standby, number.call)
+    count_up(primary, count_up(standby, 0))
+    count_up(standby, number.call - 1)
+    stranger = Mysql2::Client.new(standby.config.except(:adapter))
     expect(stranger.thread_id).to eq(number.call)
 
     asleep = Thread.new { stranger.query("SELECT SLEEP(2.5) AS ended", as: :array).first }
