@@ -77,9 +77,9 @@ module Support
 
       # Transactions that nobody ends, and connections to who must not be written to any more.
       def left(subject, verdict)
+        idle = subject.idle_in_transaction(@cluster)
         backends = subject.backends(@cluster)
         verdict.kept = backends[@cluster.standby].size
-        idle = backends.values.flatten.count { |one| one.state.to_s.start_with?("idle in transaction") }
         ["#{idle} are idle in a transaction"].first(idle.clamp(0, 1)) + former(backends)
       end
 

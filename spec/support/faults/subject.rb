@@ -154,6 +154,19 @@ module Support
         cluster.nodes.to_h { |node| [node, node.backends(client_addr: link.address)] }
       end
 
+      # A server whose answer was dropped says it again after a while, the longer the more often it has: only then does
+      # it learn that its client is gone.
+      #
+      # @return [Integer] sessions that stay so
+      def idle_in_transaction(cluster)
+        open = { client_addr: link.address, state: /\Aidle in transaction/ }
+        count = -> { cluster.nodes.sum { |node| node.backends(**open).size } }
+        Support.wait_until(timeout: SETTLING, interval: 0.1) { count.call.zero? }
+        0
+      rescue DeadlineError
+        count.call
+      end
+
       # @param ports [Array<Integer>]
       # @return [Array<Integer>] its sockets to those ports, each by what makes it the same in every process
       def sockets(ports)
