@@ -81,6 +81,8 @@ fn a_hang_up_in_the_kernel_is_known_at_the_very_next_checkout() {
         let (ours, theirs) = server.connect();
         let connection = idle(process, 1, &ours);
         drop(theirs);
+        // A loaded machine carries it across the loopback a moment later.
+        assert_eq!(ours.peek(&mut [0]).unwrap(), 0);
         assert_eq!(process.checkout(connection, 7, 7), Look::Condemned);
     }
 }
