@@ -174,7 +174,7 @@ RSpec.describe "An interrupt between two lines", :database do
     Poolkeeper.release
     # A thread that was started for verify! may be on its way out; ActiveRecord's reaper looks after one that was killed
     # with a lease in its hands.
-    wait_until(timeout: 2) { reap && leased.empty? }
+    wait_until { reap && leased.empty? }
     return "nobody can start the thread any more" if Poolkeeper::Background.instance_variable_get(:@starting).locked?
 
     queued = writing_pool.instance_variable_get(:@available).instance_variable_get(:@queue)

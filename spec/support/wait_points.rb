@@ -165,13 +165,13 @@ module Support
     # At every hundredth release of something.
     point "for the pool's lock at a release that walks", at: "lib/poolkeeper/observed/walk.rb#each_connection",
                                                          held: true do
-      lock_before(writing_pool, :synchronize, by: "each_connection")
+      lock_before(writing_pool, :synchronize, by: "each_connection", within: "lib/poolkeeper.rb#release")
       -> { 100.times { hold && Poolkeeper.release } }
     end
 
     point "for the pool's lock when observing begins", at: "lib/poolkeeper/observed/walk.rb#each_connection",
                                                        held: true do
-      lock_before(writing_pool, :synchronize, by: "each_connection")
+      lock_before(writing_pool, :synchronize, by: "each_connection", within: "lib/poolkeeper.rb#observe")
       lambda do
         Poolkeeper::Observed.instance_variable_set(:@observing, nil)
         Poolkeeper.observe

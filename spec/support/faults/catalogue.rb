@@ -17,6 +17,8 @@ module Support
     MONITOR = { after: 0.5, interval: 0.2, timeout: 0.2, failures: 2 }.freeze
     DETECTED = MONITOR[:after] + (MONITOR[:interval] * (MONITOR[:failures] - 1)) + MONITOR[:timeout] + 0.5
     DEADLINE = 1
+    # The target: where the request was acknowledged, the kernel asks after a second and gives up a second after that.
+    VANISHED = 2.2
     CONNECT = 2
     # A silent server is waited for by who connects to it anew, and ActiveRecord connects twice by default.
     IMPATIENT = { connect_timeout: CONNECT, connection_retries: 0 }.freeze
@@ -40,7 +42,7 @@ module Support
                 patience: CONNECT + 0.5, database: IMPATIENT, native: { connect_timeout: CONNECT },
                 lasts: 5, harm: lambda(&:frozen)),
       Fault.new(name: "dropped packets", mechanisms: { socket_deadline: DEADLINE }, away: UNREACHABLE,
-                blocked: DEADLINE + 1, patience: CONNECT + 0.5, database: IMPATIENT,
+                blocked: VANISHED, patience: CONNECT + 0.5, database: IMPATIENT,
                 native: { connect_timeout: CONNECT }, lasts: 5, harm: lambda(&:dropped))
     ].to_h { |fault| [fault.name, fault] }.freeze
 

@@ -10,17 +10,13 @@ module Support
       CONNECTING = 0.5
       # Seconds to connect in the job that has met the silence, twice where the first attempt finds nobody.
       RECONNECTING = 2 * CONNECT
-      # ActiveRecord's, in seconds.
-      VERIFY_TIMEOUT = 2
-      # What a job says that was freed, and then found nobody to connect to.
-      CONNECTS = /issue connecting|can't connect|could not connect|initial communication packet/i
       # What a native job says that has waited for a connection for as long as its pool was told to.
       WAITED = /\(connect_timeout\)/
       # Seconds from then to the first success.
       RECOVERY = 1
       # Seconds that nothing but a fault holds a job for.
       HELD = 0.2
-      private_constant :HELD, :VERIFY_TIMEOUT, :CONNECTS, :WAITED
+      private_constant :HELD, :WAITED
 
       def self.grace(subject)
         GRACE.fetch(subject.kind, CONNECTING)
@@ -45,7 +41,6 @@ module Support
         @jobs = subject.jobs
         # A mix has a hundred thousand of them.
         @failed = @jobs.select { |job| job.outcome == :failed }.group_by(&:worker)
-        @before = previous
         @grace = self.class.grace(subject)
         @wrong = []
         writes
@@ -137,26 +132,12 @@ module Support
         [limit, incident.longest(job, kind, true), (incident.back - incident.struck + 1 if cancels)].compact.max
       end
 
-      # ActiveRecord connects in the job that has met the silence where it has looked at the connection first, where it
-      # says so, and where a Timeout has it roll back.
+      # ActiveRecord connects in the job that has met the silence where it has looked at the connection first, and where
+      # a Timeout has it roll back.
       def reconnecting(job, incident)
         return 0 unless incident.silent? && @subject.kind == "observed"
 
-        looked_at?(job) || CONNECTS.match?(job.error.to_s) || @subject.interrupted? ? RECONNECTING : 0
-      end
-
-      # It does at each checkout up to 7.0, and from 7.2.3 on where a connection was not used for a while.
-      def looked_at?(job)
-        return true if ENV["POOLKEEPER_ACTIVERECORD"] == "6.1"
-
-        last = @before[job]
-        last.nil? || last.ended.nil? || job.began - last.ended > VERIFY_TIMEOUT
-      end
-
-      # @return [Hash{Journal::Job => Journal::Job}] the worker's last of the same kind
-      def previous
-        turns = @jobs.group_by { |job| [job.worker, job.kind] }.values.map { |jobs| jobs.sort_by(&:number) }
-        turns.flat_map { |jobs| jobs.each_cons(2).map(&:reverse) }.to_h.compare_by_identity
+        job.connects || @subject.interrupted? ? RECONNECTING : 0
       end
 
       def met_before?(job, incident)

@@ -7,8 +7,9 @@ module Support
     # What one worker knows of its jobs, line by line in a file, so that no end of its thread loses it: when each began,
     # and what came of it.
     class Journal
-      # One job. `kind` is :write or :read; `outcome` is :done, :failed, :interrupted or nil while it has not ended.
-      Job = Struct.new(:worker, :number, :kind, :began, :ended, :outcome, :error) do
+      # One job. `kind` is :write or :read; `outcome` is :done, :failed, :interrupted or nil while it has not ended;
+      # `connects` tells whether ActiveRecord has connected in it, or tried to.
+      Job = Struct.new(:worker, :number, :kind, :began, :ended, :outcome, :error, :connects) do
         # @return [Float] seconds
         def seconds(now = Support.now)
           (ended || now) - began
@@ -45,7 +46,7 @@ module Support
       # @param error [Exception, nil]
       # @return [void]
       def end(number, outcome, error = nil)
-        line(number, outcome, error && "#{error.class}: #{error.message}"[0, 400])
+        line(number, outcome, error && "#{error.class}: #{error.message}"[0, 400], Thread.current[:connects])
         @open = nil
       end
 
@@ -60,7 +61,7 @@ module Support
       end
 
       def self.note(jobs, worker, line)
-        at, number, word, error = line
+        at, number, word, error, connects = line
         job = jobs[number]
         # Killed between the line that tells of its end and the note that it is told.
         return if job&.outcome
@@ -71,6 +72,7 @@ module Support
         job.ended = at
         job.outcome = word.to_sym
         job.error = error
+        job.connects = connects
       end
       private_class_method :note
 

@@ -10,6 +10,21 @@ module Support
       # Writes take turns: ActiveRecord's ways to write differ in what they send, and in what is repeated.
       WAYS = %i[create insert_all execute].freeze
 
+      # Notes that it is in this thread's job that ActiveRecord connects.
+      module Connecting
+        def reconnect!(...)
+          Thread.current[:connects] = true
+          super
+        end
+
+        private
+
+        def new_connection(...)
+          Thread.current[:connects] = true
+          super
+        end
+      end
+
       # @param settings [Hash] writer and reader (for establish_connection), bare
       def initialize(settings)
         @bare = settings[:bare]
@@ -21,6 +36,8 @@ module Support
         @base = base
         # A thread that is killed while it loads a constant leaves none to the others.
         ::ActiveRecord.eager_load!
+        adapters = ::ActiveRecord::ConnectionAdapters
+        [adapters::AbstractAdapter, adapters::ConnectionPool].each { |type| type.prepend(Connecting) }
         Poolkeeper.observe unless @bare
       end
 

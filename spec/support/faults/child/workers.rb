@@ -98,6 +98,7 @@ module Support
       end
 
       def attempt(worker, number, kind, limit)
+        Thread.current[:connects] = nil
         Timeout.timeout(limit) do
           @subject.long(kind, @long) if @long
           kind == :read ? @subject.read(worker) : @subject.write(worker, number)
