@@ -256,6 +256,11 @@ impl Session for MySession {
         }
     }
 
+    // Nothing marks the end of what is said of a statement but the numbers in its first packet.
+    fn is_in_doubt_after(&self, failure: &Failure) -> bool {
+        failure.kind == Kind::Value
+    }
+
     fn goes_on_without_transaction(&self) -> bool {
         true
     }

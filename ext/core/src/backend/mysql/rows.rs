@@ -1,8 +1,11 @@
 //! Values out of MySQL's rows, by the types of their columns.
 
+use std::str::FromStr;
+
 use chrono::{NaiveDate, NaiveDateTime};
 use sqlx::mysql::types::{MySqlTime, MySqlTimeSign};
 use sqlx::mysql::MySqlRow;
+use sqlx::types::BigDecimal;
 use sqlx::{Column, Decode, MySql, Row, Type, TypeInfo, ValueRef};
 
 use super::super::{times, Failure, Kind};
@@ -35,7 +38,7 @@ fn value(row: &MySqlRow, index: usize, kind: &str, is_text: bool) -> Option<Valu
         "YEAR" | "BIT" => unsigned(read(row, index)?),
         "FLOAT" => Value::Float(read::<f32>(row, index)?.into()),
         "DOUBLE" => Value::Float(read(row, index)?),
-        "DECIMAL" => Value::Decimal(read::<&str>(row, index)?.to_owned()),
+        "DECIMAL" => Value::Decimal(digits(read(row, index)?)?),
         "DATE" => times::value_of_day(read::<NaiveDate>(row, index)?)?,
         "DATETIME" | "TIMESTAMP" => times::value_of_time(read::<NaiveDateTime>(row, index)?),
         // A span of up to 838 hours, which may be negative.
@@ -52,6 +55,11 @@ fn value(row: &MySqlRow, index: usize, kind: &str, is_text: bool) -> Option<Valu
 
 fn read<'r, T: Decode<'r, MySql>>(row: &'r MySqlRow, index: usize) -> Option<T> {
     T::decode(row.try_get_raw(index).ok()?).ok()
+}
+
+/// As they were sent, where they are some.
+fn digits(text: &str) -> Option<String> {
+    BigDecimal::from_str(text).is_ok().then(|| text.to_owned())
 }
 
 fn unsigned(number: u64) -> Value {

@@ -103,6 +103,8 @@ async fn conclude(telling: Telling, mut kept: Box<Kept>, sent: Sent, ended: Ende
                 _ => pool.failed(&kept, &failure),
             };
             if failure.ends_session() {
+                // Before its owner hears of it and its slot is free: nothing is open then that is not counted.
+                drop(kept);
                 let result = if sent.rolls_all_back {
                     Ok(Rows::default())
                 } else {
@@ -119,10 +121,17 @@ async fn conclude(telling: Telling, mut kept: Box<Kept>, sent: Sent, ended: Ende
             let error = pool.not_held(Misuse::Broken);
             kept.interrupted = true;
             let was_open = kept.transaction != Transaction::None;
-            let kept = if drained { cleaned(kept).await } else { None };
+            let kept = match drained {
+                true => cleaned(kept).await,
+                false => {
+                    drop(kept);
+                    None
+                }
+            };
             telling.tell(kept.filter(|_| !was_open), Err(error));
         }
         Ended::Late => {
+            drop(kept);
             let limit = sent.limit.unwrap_or_default();
             let error = pool.late(Step::Query, limit, "; the connection was dropped".to_owned());
             telling.tell(None, Err(error));
