@@ -68,9 +68,9 @@ pub enum Check {
 }
 
 impl Check {
-    /// Judges a check that ended without a word, and began so long after its time.
+    /// Judges a check that ended without a word, and in which this process was so far behind its own clock.
     pub fn without_a_word(settings: &Settings, late: Duration) -> Check {
-        match late > settings.interval / 2 {
+        match late > settings.interval.min(settings.timeout) / 2 {
             true => Check::Missed,
             false => Check::Silent,
         }
@@ -187,12 +187,17 @@ mod tests {
     }
 
     #[test]
-    fn a_check_that_began_late_counts_as_missed() {
-        let judged = |late| Check::without_a_word(&SETTINGS, Duration::from_millis(late));
+    fn a_check_in_which_this_process_was_late_counts_as_missed() {
+        let judged = |settings, late| Check::without_a_word(&settings, Duration::from_millis(late));
         assert_eq!(
-            (judged(0), judged(500), judged(501)),
-            (Check::Silent, Check::Silent, Check::Missed)
+            [0, 500, 501].map(|late| judged(SETTINGS, late)),
+            [Check::Silent, Check::Silent, Check::Missed]
         );
+        let hasty = Settings {
+            timeout: Duration::from_millis(100),
+            ..SETTINGS
+        };
+        assert_eq!([50, 51].map(|late| judged(hasty, late)), [Check::Silent, Check::Missed]);
     }
 
     #[test]

@@ -115,11 +115,11 @@ impl Line {
             self.asking = None;
         }
         let mut asking = self.asking.take().unwrap_or_else(|| self.question());
-        let mut in_time = true;
+        let mut late = times.began.saturating_duration_since(times.due);
         let answer = tokio::select! {
             biased;
             answer = &mut asking.future => Some(answer),
-            () = listen(settings.timeout, &mut in_time) => None,
+            () = listen(settings.timeout, &mut late) => None,
         };
         match answer {
             _ if trip::off("answers") => Asked::Check(Check::Silent),
@@ -138,10 +138,9 @@ impl Line {
                 // Listened to while its own socket is still open.
                 let heard = self.hears(times.since);
                 self.asking = Some(asking).filter(|asking| !asking.is_in.load(Ordering::Relaxed));
-                Asked::Check(match (heard, in_time) {
-                    (true, _) => Check::Heard,
-                    (false, true) => Check::without_a_word(settings, times.began.saturating_duration_since(times.due)),
-                    (false, false) => Check::Missed,
+                Asked::Check(match heard {
+                    true => Check::Heard,
+                    false => Check::without_a_word(settings, late),
                 })
             }
         }
@@ -171,13 +170,13 @@ impl Line {
     }
 }
 
-/// Waits for so long, and notices where this process got no time meanwhile: then the question may not have been sent.
-async fn listen(time: Duration, in_time: &mut bool) {
+/// Waits for so long, and adds up for how long this process got no time meanwhile: then the question may not have been sent.
+async fn listen(time: Duration, late: &mut Duration) {
     let slice = time / SLICES;
     for _ in 0..SLICES {
         let began = Instant::now();
         sleep(slice).await;
-        *in_time &= began.elapsed() < slice * 2;
+        *late += began.elapsed().saturating_sub(slice);
     }
 }
 
