@@ -142,7 +142,7 @@ module Poolkeeper
           return ["the driver has lost it", "dropped"] if Driver.state(adapter) == Driver::LOST
 
           descriptor = Driver.descriptor(adapter)
-          hung_up = look == PEEK && descriptor != Driver::NONE && Sockets._hung_up(descriptor)
+          hung_up = look == PEEK && descriptor >= 0 && Sockets._hung_up(descriptor)
           ["the server hung up", "dropped"] if hung_up
         end
       end

@@ -7,8 +7,10 @@ module Poolkeeper
     # What a driver's connection object tells without a round trip. `raw_connection` is never called: from 7.1 on it
     # marks the connection dirty.
     module Driver
-      # Stands for "no socket": a connection that is not open, or a driver without one.
+      # Stands for "no socket": a connection that is not open. Such a one proves nothing of its server.
       NONE = -1
+      # Stands for the socket of a driver that does not tell of it.
+      UNTOLD = -2
       # libpq's transaction states: 0 idle, 1 active, 2 in a transaction, 3 in a failed one, 4 connection lost.
       IDLE = 0
       ACTIVE = 1
@@ -51,14 +53,16 @@ module Poolkeeper
         # The driver is asked each time, and for `socket`, never for pg's `socket_io`: that one remembers a number which
         # libpq has closed, and which may be somebody else's socket by now.
         #
-        # @return [Integer] the descriptor of the connection's socket, or {NONE}
+        # @return [Integer] the descriptor of the connection's socket, {NONE} or {UNTOLD}
         def descriptor(adapter)
           socket(raw(adapter))
         end
 
         # @return [Integer] the same, of the driver's own object
         def socket(raw)
-          driver(raw.class) ? raw.socket : NONE
+          return raw.socket if driver(raw.class)
+
+          raw ? UNTOLD : NONE
         rescue Closed
           NONE
         end

@@ -29,7 +29,7 @@ impl Process {
         missed
     }
 
-    /// A lease ends; `descriptor` is that of the connection's socket, or negative where it has none.
+    /// A lease ends; `descriptor` is that of the connection's socket, [`socket::UNTOLD`], or -1 where it is not open.
     pub fn checkin(&'static self, connection: u64, descriptor: RawFd) {
         let now = Instant::now();
         let identity = socket::identity(descriptor);
@@ -43,7 +43,8 @@ impl Process {
         if returned.condemned {
             // Nobody had it when its mark came, or its owner just gave it back: the pool is not to keep it.
             self.events.push(Event::Evict(connection));
-        } else if self.hosts.any_incident() {
+        } else if self.hosts.any_incident() && (identity.is_some() || descriptor == socket::UNTOLD) {
+            // What was never connected, for its server was not there, proves nothing.
             self.evidence(connection, &returned, now);
         }
     }

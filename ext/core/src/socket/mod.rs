@@ -18,6 +18,9 @@ use rustix::net::{getpeername, shutdown, Shutdown, SocketAddrAny, SocketAddrUnix
 pub use sever::sever;
 pub use tcp::heard;
 
+/// Stands for the socket of a driver that does not tell of it.
+pub const UNTOLD: RawFd = -2;
+
 /// What makes a socket that socket and no other, whatever its descriptor's number means by now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity(pub u64);
