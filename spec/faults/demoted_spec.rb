@@ -19,12 +19,15 @@ RSpec.describe "A demotion that no write has met", :database, only: :mariadb do
     warm_up(3)
     before = writing_pool.connections.map { |adapter| backend_of(adapter) }
     holding = Queue.new
+    asked = -> { primary.log.scan(dialect::MONITOR).size }
+    asked_before = asked.call
     reader = Thread.new do
       backend = backend_of(hold)
       holding.pop
       [backend, backend_of(hold)].tap { Poolkeeper.release }
     end
-    wait_until { primary.backends.size > 3 }
+    # The second question is asked when the first was answered, by which the server takes writes.
+    wait_until { asked.call >= asked_before + 2 }
     primary.read_only!(true)
     wait_until { told_of(seen, "127.0.0.1:#{primary.port}").any? }
     wait_until { (primary.backends.map(&:pid) & before).size <= 1 }
