@@ -58,6 +58,16 @@ module Support
       remote_inodes(port, "self", ESTABLISHED).count { |inode| held.include?("socket:[#{inode}]") }
     end
 
+    # Counts the sockets of this network that the other side has not closed, as far as the kernel here knows, whoever
+    # holds them.
+    #
+    # @param ports [Array<Integer>] at the clients' end
+    # @param port [Integer] at the server's
+    # @return [Integer]
+    def established(ports, port)
+      remote(port, "self", ESTABLISHED).count { |fields| ports.include?(fields[1].split(":").last.hex) }
+    end
+
     # @param address [String]
     # @param port [Integer]
     # @return [Integer] sockets that listen there, or are held open by whoever did, in this network
@@ -94,6 +104,11 @@ module Support
     private_class_method :thread_name
 
     def remote_inodes(port, pid, states = //)
+      remote(port, pid, states).map { |fields| fields[9] }
+    end
+    private_class_method :remote_inodes
+
+    def remote(port, pid, states)
       suffix = format(":%04X", port)
       %w[tcp tcp6].flat_map do |table|
         path = "/proc/#{pid}/net/#{table}"
@@ -101,9 +116,9 @@ module Support
         next [] unless File.exist?(path)
 
         lines = File.readlines(path).drop(1).map(&:split)
-        lines.select { |fields| fields[2].end_with?(suffix) && states.match?(fields[3]) }.map { |fields| fields[9] }
+        lines.select { |fields| fields[2].end_with?(suffix) && states.match?(fields[3]) }
       end
     end
-    private_class_method :remote_inodes
+    private_class_method :remote
   end
 end

@@ -48,6 +48,23 @@ RSpec.describe Support do
       end
     end
 
+    it "counts the sockets between ports until the end of the connection has arrived" do
+      server = TCPServer.new("127.0.0.1", 0)
+      port = server.local_address.ip_port
+      clients = Array.new(2) { TCPSocket.new("127.0.0.1", port) }
+      accepted = Array.new(2) { server.accept }
+      ports = clients.map { |client| client.local_address.ip_port }
+      expect([ports, ports.take(1), []].map { |some| described_class.established(some, port) }).to eq([2, 1, 0])
+      expect(described_class.established([port], ports.first)).to eq(1)
+
+      accepted.find { |socket| socket.remote_address.ip_port == ports.first }.close
+      clients.first.wait_readable
+      expect(described_class.established(ports, port)).to eq(1)
+      expect(described_class.established(ports.take(1), port)).to eq(0)
+    ensure
+      [server, *clients, *accepted].each { |socket| socket&.close }
+    end
+
     it "knows the threads by name" do
       thread = Thread.new { sleep }
       thread.name = "drowsy"

@@ -68,18 +68,19 @@ module Support
         matching(observe { |client| settled(client).map { |row| backend(row) } }, where)
       end
 
-      # Ends connections with KILL and waits until they are gone.
+      # Ends connections with KILL and waits until they are gone, and their clients' kernel knows.
       #
       # @param pids [Integer, Array<Integer>, :all]
       # @return [Integer] number of connections ended
       def terminate(pids)
-        victims = backends.map(&:pid)
-        victims &= Array(pids) unless pids == :all
+        found = pids == :all ? backends : backends(pid: pids)
+        victims = found.map(&:pid)
         observe do |client|
           ended = victims.count { |pid| kill_connection(client, pid) }
           Support.wait_until(message: "killed connections #{victims} went away") do
             (client.query("SELECT id FROM information_schema.processlist").map { |row| row[0].to_i } & victims).empty?
           end
+          await_hang_up(found)
           ended
         end
       end

@@ -51,18 +51,20 @@ module Support
         matching(observe { |connection| connection.exec(BACKENDS).map { |row| backend(row) } }, where)
       end
 
-      # Ends backends with pg_terminate_backend and waits until they are gone, save those that are frozen.
+      # Ends backends with pg_terminate_backend and waits until they are gone, and their clients' kernel knows, save
+      # those that are frozen.
       #
       # @param pids [Integer, Array<Integer>, :all]
       # @return [Integer] number of backends terminated
       def terminate(pids)
-        victims = backends.map(&:pid)
-        victims &= Array(pids) unless pids == :all
-        processes = victims.filter_map { |pid| Servers::Processes.status(pid) }
-        ended = sql("SELECT pid FROM unnest('{#{victims.join(",")}}'::int[]) AS pid WHERE pg_terminate_backend(pid)")
-        Support.wait_until(message: "terminated backends #{victims} went away") do
-          processes.none? { |process| process.running? && !process.stopped? }
+        victims = pids == :all ? backends : backends(pid: pids)
+        processes = victims.to_h { |backend| [backend, Servers::Processes.status(backend.pid)] }.compact
+        list = victims.map(&:pid).join(",")
+        ended = sql("SELECT pid FROM unnest('{#{list}}'::int[]) AS pid WHERE pg_terminate_backend(pid)")
+        Support.wait_until(message: "terminated backends #{list} went away") do
+          processes.values.none? { |process| process.running? && !process.stopped? }
         end
+        await_hang_up(victims.reject { |backend| processes[backend]&.running? })
         ended.size
       end
 

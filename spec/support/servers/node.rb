@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "uri"
+require_relative "../proc"
 require_relative "freezer"
 require_relative "lifecycle"
 require_relative "log_file"
@@ -68,6 +69,15 @@ module Support
 
       def login(user)
         [user, @password].compact.map { |part| URI.encode_www_form_component(part).gsub("+", "%20") }.join(":")
+      end
+
+      # The server is through with a connection a moment before the client's kernel knows of it. Sessions over the unix
+      # socket have no port.
+      def await_hang_up(backends)
+        ports = backends.filter_map(&:client_port).select(&:positive?)
+        Support.wait_until(message: "the ends of the connections from #{ports} have arrived") do
+          Proc.established(ports, port).zero?
+        end
       end
 
       # @param where [Hash] column => a value, or what a `when` would take: a pattern, a range; or a list of such
