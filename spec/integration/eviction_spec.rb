@@ -36,10 +36,7 @@ RSpec.describe "Connections that the server closes", :database do
       backend = backend_of(adapter)
       writing_pool.checkin(adapter)
       # Held, so that the poolkeeper thread cannot be first.
-      writing_pool.synchronize do
-        primary.terminate([backend])
-        wait_until(message: "the end of the connection has arrived") { Support::Proc.open_to(primary.port).zero? }
-      end
+      writing_pool.synchronize { primary.terminate([backend]) }
 
       adapter = writing_pool.checkout
       expect(written_by(adapter)).to eq(1)

@@ -46,7 +46,7 @@ RSpec.describe "A native pool whose server fails", :native, :once, only: :postgr
   it "fails fast while the server is down, and is back by itself with the server" do
     pool = pool(size: 2)
     warm(pool, 2)
-    server.stop
+    stop
     expect { pool.with(&:ping) }.to raise_error(Poolkeeper::HostDownError, /Connection refused/)
     expect(Poolkeeper.healthy?).to be(false)
     errors, seconds = timed { Array.new(50) { error_of { pool.with(&:ping) } } }

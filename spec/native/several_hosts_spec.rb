@@ -78,7 +78,7 @@ RSpec.describe "A native pool over several hosts", :native, :once, only: :postgr
       known, errors = writing(pool) do
         wait_until(message: -> { "five at the primary, there are #{placed(new, old)}" }) { placed(new, old) == [0, 5] }
         wait_until { count(old) > 50 }
-        old.stop
+        stop(old)
         expect { write(pool, -1) }.to raise_error(Poolkeeper::HostDownError, /:#{new.port}: it is a standby, and read-/)
         new.promote
         before = count(new)
@@ -127,7 +127,7 @@ RSpec.describe "A native pool over several hosts", :native, :once, only: :postgr
       pool = several("standby", size: 2)
       warm(pool, 2)
       expect(placed(*nodes)).to eq([0, 2])
-      nodes.last.stop
+      stop(nodes.last)
       expect { pool.with(&:ping) }.to raise_error(Poolkeeper::HostDownError, /:#{nodes.first.port}: it is a primary/)
       nodes.last.start
       wait_until { pool.stats[:idle].positive? }
@@ -138,7 +138,7 @@ RSpec.describe "A native pool over several hosts", :native, :once, only: :postgr
       pool = several("prefer-standby", size: 2)
       warm(pool, 2)
       expect(placed(*nodes)).to eq([0, 2])
-      nodes.last.stop
+      stop(nodes.last)
       expect(standby?(pool)).to be(false)
       nodes.last.start
       pool.reload

@@ -24,7 +24,7 @@ RSpec.describe "Poolkeeper.wait_until_up, with native pools", :native, :once, on
   it "is false at its timeout while the server is down, and true within a second of its start" do
     pool = pool(size: 2)
     warm(pool, 2)
-    server.stop
+    stop
     error_of { pool.with(&:ping) }
     expect(timed { Poolkeeper.wait_until_up(timeout: 0.5) }).to match([false, be_between(0.5, 1.5)])
     waiting = Array.new(5) { Thread.new { Poolkeeper.wait_until_up(timeout: 30, role: :writing) } }

@@ -34,6 +34,12 @@ module Support
       wait_until(message: -> { "#{count} sessions, there are #{sessions.inspect}" }) { sessions(**where).size == count }
     end
 
+    # When this returns, the pools' sockets say so too.
+    def stop(node = server)
+      node.stop
+      wait_until(message: "the ends of all connections have arrived") { Support::Proc.open_to(node.port).zero? }
+    end
+
     # The number of the server's process.
     def pid(database)
       database.query("SELECT pg_backend_pid() AS pid").first[:pid]
