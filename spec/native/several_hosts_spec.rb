@@ -69,7 +69,11 @@ RSpec.describe "A native pool over several hosts", :native, :once, only: :postgr
   end
 
   context "that is to write" do
-    before { nodes.first.sql("CREATE TABLE writes (n int)") }
+    before do
+      nodes.first.sql("CREATE TABLE writes (n int)")
+      # Whoever is promoted has only what has come to it by then.
+      cluster.wait_for_replay
+    end
 
     it "goes to the new primary when the old one is stopped and the standby promoted, and fails no write after that" do
       old, new = nodes
