@@ -37,6 +37,16 @@ RSpec.describe "Many threads", :database do
     done = true
   end
 
+  # Has connections leave the pool in the block. Their slots are free before the server has seen the goodbyes: nobody
+  # takes one until then.
+  def see_off(leaving)
+    pool.synchronize do
+      pids = leaving.call.map { |adapter| backend_of(adapter) }
+      yield
+      wait_until(message: "#{pids} are gone") { primary.backends(pid: pids).empty? }
+    end
+  end
+
   it "take and release at once on a pool that is too small for them, and none is lost or lent twice" do
     works = [-> { hold.select_value("SELECT 1") },
              -> { pool.with_connection { |adapter| adapter.select_value("SELECT 1") } },
@@ -157,6 +167,8 @@ RSpec.describe "Many threads", :database do
   end
 
   it "go on while the pool is flushed, reaped and disconnected under them" do
+    # ActiveRecord is not fair to who waits, and the pool is held up.
+    pool.checkout_timeout = 60
     done = false
     errors = Queue.new
     threads = Array.new(8) do
@@ -174,21 +186,29 @@ RSpec.describe "Many threads", :database do
       end
     end
     most = most_backends do
-      30.times do
-        pool.flush!
+      5.times do
+        see_off(-> { pool.connections.reject(&:in_use?) }) { pool.flush! }
         pool.reap
-        hold.throw_away!
+        mine = hold
+        see_off(-> { [mine] }) { mine.throw_away! }
         Poolkeeper.release
       end
+    end
+    # ... and with nobody held up, where those on their way out come on top.
+    30.times do
+      pool.flush!
+      pool.reap
+      hold.throw_away!
+      Poolkeeper.release
     end
     done = true
     threads.each(&:join)
     tidy
 
-    expect(errors).to be_empty
+    expect(Array.new(errors.size) { errors.pop }).to eq([])
     expect([leased, mirrored]).to eq([[], []])
-    # One that is thrown away is still on its way out when the next is made.
-    expect(most).to be <= Support::Database::SIZE + 3
+    # Up to 7.0 a pool connects for who waits before the one that is thrown away is closed.
+    expect(most).to be <= Support::Database::SIZE + (Poolkeeper::Observed::Driver.lazy? ? 0 : 1)
     expect(counts[:mirror_misses]).to eq(0)
   end
 end
