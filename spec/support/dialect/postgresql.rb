@@ -24,7 +24,7 @@ module Support
 
       # What the server's log says of host monitors, of any connect, of one too many, and of a user that there is not.
       MONITOR = /application_name=poolkeeper monitor/
-      CONNECTS = /connection authorized/
+      CONNECTS = /connection authorized: user=#{Support::Postgres::ROLE} /
       TOO_MANY = /too many connections for role/
       REFUSED_NOBODY = /role "nobody_here" does not exist/
 
