@@ -84,7 +84,7 @@ RSpec.describe "Poolkeeper.wait_until_up", :database, :forks, :scripts do
       expect(Poolkeeper.wait_until_up(timeout: 0.2, role: :writing)).to be(false)
       # Its own host is well: who has no time tries nothing.
       expect(Poolkeeper.wait_until_up(timeout: 0, role: :reading)).to be(true)
-      waiting = Thread.new { Poolkeeper.wait_until_up(timeout: 30, role: :writing) }
+      waiting = Thread.new { Poolkeeper.wait_until_up(timeout: 10, role: :writing) }
       said = primary.log_since do
         primary.start
         # The longest pause, and what chance adds to it.
