@@ -177,10 +177,9 @@ RSpec.describe "Poolkeeper.release", :database do
         pid = backend_of(adapter)
         adapter.begin_transaction(_lazy: false)
         primary.freeze_backend(pid)
-        started = Support.now
 
+        # Nobody thaws it before: whoever waits, waits for ever.
         expect(Poolkeeper.release).to eq(1)
-        expect(Support.now - started).to be < 1
         primary.thaw
         wait_until { primary.backends(pid: pid).empty? }
       ensure
