@@ -119,7 +119,6 @@ RSpec.describe "Connections that the server closes", :database do
     GC.disable
     expect(adapter.select_value("SELECT 1")).to eq(1)
     expect(Poolkeeper::Observed::Driver.descriptor(adapter)).to eq(before)
-    GC.enable
     backend = backend_of(adapter)
     writing_pool.checkin(adapter)
     expect(primary.backends.map(&:pid)).to eq([backend])
