@@ -11,6 +11,10 @@ module Support
         @cluster ||= Postgres.start(max_connections: 60)
       end
 
+      def started?
+        !@cluster.nil?
+      end
+
       def close
         @cluster&.close
       end
@@ -95,7 +99,8 @@ module Support
         pool.release
         pool.close(timeout: 5) unless pool.closed?
       end
-      await_sessions(0) if @pools
+      # Of those, too, that an example has opened by itself or in a script.
+      await_sessions(0) if NativePools.started?
     end
   end
 end
