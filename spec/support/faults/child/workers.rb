@@ -7,11 +7,13 @@ module Support
   module Faults
     # Threads that do jobs one after the other, as Karafka's do, and one that interrupts them where that is asked for.
     class Workers
-      # Seconds between two jobs, of a few workers: many are to ask for no more of the machine; after one that failed;
-      # and between two interrupts.
+      # Seconds between two jobs, of a few workers: many are to ask for no more of the machine.
       PAUSE = 0.002..0.01
       FEW = 5
-      BACK_OFF = 0.05
+      # After one that failed: as long as a server takes to end its sessions one by one, of which the next job may be
+      # given another. Karafka pauses for longer.
+      BACK_OFF = 0.2
+      # Between two interrupts.
       INTERRUPTS = 0.02..0.06
       # Seconds that an interrupted worker gives some of its jobs.
       LIMITS = 0.0005..0.02
@@ -119,7 +121,7 @@ module Support
         cut = (limit && (error.is_a?(Timeout::Error) || ends_nothing?(error))) || killed?
         @journals[worker].end(number, cut ? :interrupted : :failed, error)
         @subject.failed(error)
-        sleep(BACK_OFF * @pace) unless cut
+        sleep(BACK_OFF) unless cut
       end
 
       # A Timeout unwinds without an error of its own at first; where it came before ActiveRecord had begun to
