@@ -106,12 +106,6 @@ pub trait Session: Debug + Send {
     /// it. Else it refuses what follows.
     fn goes_on_without_transaction(&self) -> bool;
 
-    /// Whether more of the server's answers may be to come after a failure that was found on this side, for what the server
-    /// has said of the statement, by which their end is known, was odd.
-    fn is_in_doubt_after(&self, _failure: &Failure) -> bool {
-        false
-    }
-
     /// Rolls back what is open, whatever that is.
     fn reset(&mut self) -> Doing<'_, ()>;
 

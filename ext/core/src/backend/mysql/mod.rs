@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::{TryStream, TryStreamExt};
 use sqlx::mysql::{MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlQueryResult, MySqlRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Either, Executor, Row, SqlSafeStr, Statement};
-use tokio::time::Instant;
+use tokio::time::{timeout, Instant};
 
 use super::url::{refuse_unknown, without_database, Url};
 use super::{Backend, Doing, Facts, Failure, Followed, Kind, Opened, Session, SessionId, Way};
@@ -38,6 +38,8 @@ const PARAMETERS: [&str; 13] = [
     "sslkey",
     "ssl-key",
 ];
+/// How long a session may take to prove that nothing of an answer is left in it.
+const IN_STEP: Duration = Duration::from_secs(1);
 /// Which server this is. In a cluster `server_id` alone may be the same everywhere.
 const SERVER: &str = "CRC32(CONCAT_WS(':', @@hostname, @@port, @@server_id))";
 /// The server cannot prepare a statement of this kind.
@@ -172,10 +174,23 @@ struct MySession {
 impl MySession {
     async fn run(&mut self, sql: &str, values: Vec<Value>) -> Result<Rows, Failure> {
         let result = self.prepared(sql, values).await;
-        if matches!(&result, Err(failure) if failure.number == Some(LOCK_WAIT)) {
-            self.rolls_back_when_late = self.rolls_back_on_timeout().await?;
+        match &result {
+            Err(failure) if failure.number == Some(LOCK_WAIT) => {
+                self.rolls_back_when_late = self.rolls_back_on_timeout().await?;
+            }
+            Err(failure) if failure.kind == Kind::Value => self.in_step().await?,
+            _ => {}
         }
         result
+    }
+
+    /// What was found wrong on this side was judged by what the server has said of the statement, and nothing else marks the
+    /// end of that: where it was odd, more of it is to come, and would be taken for the answer to whatever is asked next.
+    async fn in_step(&mut self) -> Result<(), Failure> {
+        match timeout(IN_STEP, self.connection.ping()).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(Failure::new(Kind::Late, "the session is out of step with its server")),
+        }
     }
 
     async fn prepared(&mut self, sql: &str, values: Vec<Value>) -> Result<Rows, Failure> {
@@ -254,11 +269,6 @@ impl Session for MySession {
                 failure.kind == Kind::Answer && failure.sqlstate.as_deref().is_some_and(|state| state.starts_with("40"))
             }
         }
-    }
-
-    // Nothing marks the end of what is said of a statement but the numbers in its first packet.
-    fn is_in_doubt_after(&self, failure: &Failure) -> bool {
-        failure.kind == Kind::Value
     }
 
     fn goes_on_without_transaction(&self) -> bool {

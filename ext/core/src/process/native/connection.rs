@@ -26,8 +26,7 @@ pub(super) struct Kept {
     /// Whether a transaction is open, as far as statements tell.
     pub(super) transaction: Transaction,
     /// Whether something was run that may have changed what the session does from now on, with whatever statement: that
-    /// each begins a transaction, or meets a table that is locked. No COMMIT ends that. Or whether its answers may be out
-    /// of step.
+    /// each begins a transaction, or meets a table that is locked. No COMMIT ends that.
     pub(super) unsettled: bool,
     /// Whether a transaction was open before the statement that is to begin one.
     before: Transaction,
@@ -135,7 +134,6 @@ impl Kept {
     /// Notes that the server has answered a statement with this effect, or refused it.
     pub(super) fn answered(&mut self, effect: Effect, refused: Option<&Failure>) {
         self.answered_at = Moment::now();
-        self.unsettled |= refused.is_some_and(|failure| self.session.is_in_doubt_after(failure));
         match refused {
             None if effect == Effect::Ends => self.transaction = Transaction::None,
             None if effect == Effect::Returns && self.transaction == Transaction::Failed => {
