@@ -184,8 +184,9 @@ impl MySession {
         result
     }
 
-    /// What was found wrong on this side was judged by what the server has said of the statement, and nothing else marks the
-    /// end of that: where it was odd, more of it is to come, and would be taken for the answer to whatever is asked next.
+    /// What was found wrong on this side was judged by what the server has said of the statement, and nothing else marks
+    /// the end of that: where it was odd, more of it is to come, and would be taken for the answer to whatever is asked
+    /// next.
     async fn in_step(&mut self) -> Result<(), Failure> {
         match timeout(IN_STEP, self.connection.ping()).await {
             Ok(answer) => Ok(answer?),

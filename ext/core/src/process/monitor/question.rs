@@ -170,7 +170,8 @@ impl Line {
     }
 }
 
-/// Waits for so long, and adds up for how long this process got no time meanwhile: then the question may not have been sent.
+/// Waits for so long, and adds up for how long this process got no time meanwhile: then the question may not have been
+/// sent.
 async fn listen(time: Duration, late: &mut Duration) {
     let slice = time / SLICES;
     for _ in 0..SLICES {
