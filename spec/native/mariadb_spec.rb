@@ -50,6 +50,22 @@ RSpec.describe "A native pool of MariaDB", :database, :once, only: :mariadb do
     expect(rows).to eq([%w[1 0], %w[2 0], %w[3 0]])
   end
 
+  it "tells what cannot be read once the server has said the rest, and goes on" do
+    # Too wide for the server to keep to itself until it has the next.
+    sql = "SELECT day, REPEAT('x', 100000) AS wide, SLEEP(seconds) AS slept FROM odd"
+    primary.sql("CREATE OR REPLACE TABLE odd (day date, seconds double)")
+    primary.sql("INSERT INTO odd VALUES ('2024-00-00', 0), ('2024-01-01', 1.2)")
+    pool.with do |db|
+      number = -> { db.query("SELECT CONNECTION_ID() AS id").first[:id] }
+      before = number.call
+      expect { db.query(sql) }.to raise_error(Poolkeeper::QueryError, /cannot be read/)
+      expect(number.call).to eq(before)
+    end
+    expect(Poolkeeper.healthy?).to be(true)
+  ensure
+    primary.sql("DROP TABLE odd")
+  end
+
   it "hands on no setting by which each statement begins a transaction, whatever was committed" do
     pool.with do |db|
       db.execute("SET autocommit = 0")

@@ -68,9 +68,10 @@ pub enum Check {
 }
 
 impl Check {
-    /// Judges a check that ended without a word, and in which this process was so far behind its own clock.
-    pub fn without_a_word(settings: &Settings, late: Duration) -> Check {
-        match late > settings.interval.min(settings.timeout) / 2 {
+    /// Judges a check that ended without a word, that began so long after its time, and in which this process got no time
+    /// for so long.
+    pub fn without_a_word(settings: &Settings, late: Duration, away: Duration) -> Check {
+        match late > settings.interval / 2 || away > settings.timeout / 2 {
             true => Check::Missed,
             false => Check::Silent,
         }
@@ -188,16 +189,16 @@ mod tests {
 
     #[test]
     fn a_check_in_which_this_process_was_late_counts_as_missed() {
-        let judged = |settings, late| Check::without_a_word(&settings, Duration::from_millis(late));
-        assert_eq!(
-            [0, 500, 501].map(|late| judged(SETTINGS, late)),
-            [Check::Silent, Check::Silent, Check::Missed]
-        );
-        let hasty = Settings {
+        let settings = Settings {
             timeout: Duration::from_millis(100),
             ..SETTINGS
         };
-        assert_eq!([50, 51].map(|late| judged(hasty, late)), [Check::Silent, Check::Missed]);
+        let judged = |late, away| {
+            let [late, away] = [late, away].map(Duration::from_millis);
+            Check::without_a_word(&settings, late, away)
+        };
+        assert_eq!([judged(0, 0), judged(500, 50)], [Check::Silent; 2]);
+        assert_eq!([judged(501, 0), judged(0, 51)], [Check::Missed; 2]);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Process {
         if returned.condemned {
             // Nobody had it when its mark came, or its owner just gave it back: the pool is not to keep it.
             self.events.push(Event::Evict(connection));
-        } else if self.hosts.any_incident() && (identity.is_some() || descriptor == socket::UNTOLD) {
+        } else if self.hosts.any_incident() && (identity.is_some() || may_be_open(descriptor)) {
             // What was never connected, for its server was not there, proves nothing.
             self.evidence(connection, &returned, now);
         }
@@ -167,6 +167,11 @@ impl Process {
             ..Notice::default()
         });
     }
+}
+
+/// Whether it is open as far as one can tell, where the socket has no identity to tell by.
+fn may_be_open(descriptor: RawFd) -> bool {
+    descriptor == socket::UNTOLD || socket::peer(descriptor).is_some()
 }
 
 /// Whether a connection's socket is known already; and, for one that is not, the moment before which it cannot have been

@@ -5,6 +5,7 @@ mod parameters;
 mod rows;
 
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ const PARAMETERS: [&str; 13] = [
 ];
 /// How long a session may take to prove that nothing of an answer is left in it.
 const IN_STEP: Duration = Duration::from_secs(1);
+/// The numbers by which sessions have proven it.
+static QUESTIONS: AtomicU64 = AtomicU64::new(1_000_000_007);
 /// Which server this is. In a cluster `server_id` alone may be the same everywhere.
 const SERVER: &str = "CRC32(CONCAT_WS(':', @@hostname, @@port, @@server_id))";
 /// The server cannot prepare a statement of this kind.
@@ -188,9 +191,20 @@ impl MySession {
     /// the end of that: where it was odd, more of it is to come, and would be taken for the answer to whatever is asked
     /// next.
     async fn in_step(&mut self) -> Result<(), Failure> {
-        match timeout(IN_STEP, self.connection.ping()).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(Failure::new(Kind::Late, "the session is out of step with its server")),
+        // An answer that nothing else has.
+        let number = QUESTIONS.fetch_add(1, Ordering::Relaxed);
+        let ask = AssertSqlSafe(format!("SELECT {number}"));
+        let answer = match timeout(IN_STEP, self.connection.fetch_one(sqlx::raw_sql(ask))).await {
+            Ok(Ok(row)) => row.try_get_unchecked::<u64, _>(0).ok(),
+            Ok(Err(sqlx::Error::Database(_))) | Err(_) => None,
+            Ok(Err(error)) => return Err(error.into()),
+        };
+        match answer == Some(number) {
+            true => Ok(()),
+            false => Err(Failure::new(
+                Kind::Protocol,
+                "the session is out of step with its server",
+            )),
         }
     }
 
@@ -225,6 +239,7 @@ async fn read(
 ) -> Result<Rows, Failure> {
     let mut rows = Rows::default();
     let mut whole = false;
+    let mut unreadable = None;
     while let Some(answer) = answers.try_next().await? {
         match answer {
             Either::Left(done) => {
@@ -232,7 +247,8 @@ async fn read(
                 whole = !rows.rows.is_empty();
             }
             // A procedure may answer more than once; other columns would be read by the names of these.
-            Either::Right(_) if whole => {}
+            // ... and what cannot be read is told when the server has said all that it has to say.
+            Either::Right(_) if whole || unreadable.is_some() => {}
             Either::Right(row) => {
                 if rows.rows.is_empty() {
                     rows.columns = row
@@ -241,11 +257,14 @@ async fn read(
                         .map(|column| sqlx::Column::name(column).to_owned())
                         .collect();
                 }
-                rows.rows.push(rows::values(&row)?);
+                match rows::values(&row) {
+                    Ok(values) => rows.rows.push(values),
+                    Err(failure) => unreadable = Some(failure),
+                }
             }
         }
     }
-    Ok(rows)
+    unreadable.map_or(Ok(rows), Err)
 }
 
 impl Session for MySession {

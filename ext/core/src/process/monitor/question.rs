@@ -17,6 +17,8 @@ use crate::trip;
 
 /// While it listens a monitor looks so often whether it does.
 const SLICES: u32 = 4;
+/// What timers add by themselves.
+const ROUNDING: Duration = Duration::from_millis(2);
 /// A log-in has the end that its check sets it, and none of its own.
 const FOREVER: Duration = Duration::from_secs(86_400);
 /// Errors with which MySQL lets nobody in by these credentials: 1044, 1045, 1049, 1129, 1130, 1698.
@@ -115,11 +117,11 @@ impl Line {
             self.asking = None;
         }
         let mut asking = self.asking.take().unwrap_or_else(|| self.question());
-        let mut late = times.began.saturating_duration_since(times.due);
+        let mut away = Duration::ZERO;
         let answer = tokio::select! {
             biased;
             answer = &mut asking.future => Some(answer),
-            () = listen(settings.timeout, &mut late) => None,
+            () = listen(settings.timeout, &mut away) => None,
         };
         match answer {
             _ if trip::off("answers") => Asked::Check(Check::Silent),
@@ -140,7 +142,10 @@ impl Line {
                 self.asking = Some(asking).filter(|asking| !asking.is_in.load(Ordering::Relaxed));
                 Asked::Check(match heard {
                     true => Check::Heard,
-                    false => Check::without_a_word(settings, late),
+                    false => {
+                        let late = times.began.saturating_duration_since(times.due);
+                        Check::without_a_word(settings, late, away)
+                    }
                 })
             }
         }
@@ -172,12 +177,12 @@ impl Line {
 
 /// Waits for so long, and adds up for how long this process got no time meanwhile: then the question may not have been
 /// sent.
-async fn listen(time: Duration, late: &mut Duration) {
+async fn listen(time: Duration, away: &mut Duration) {
     let slice = time / SLICES;
     for _ in 0..SLICES {
         let began = Instant::now();
         sleep(slice).await;
-        *late += began.elapsed().saturating_sub(slice);
+        *away += began.elapsed().saturating_sub(slice + ROUNDING);
     }
 }
 
