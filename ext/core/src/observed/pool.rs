@@ -66,6 +66,21 @@ impl Mirror {
         self.pools.get(&pool).map(|pool| pool.host.clone())
     }
 
+    /// A pool's connection to a server works. Where none leads any more to the one that was met last, which a name may
+    /// have led to for a moment too long, it is this one that the pool leads to.
+    pub fn works_at(&mut self, pool: u64, host: &str) {
+        let Some(known) = self.host_of_pool(pool).filter(|known| **known != *host) else {
+            return;
+        };
+        let entries = self.connections.values().filter(|entry| entry.pool == pool);
+        let led_to: FxHashSet<Arc<str>> = entries
+            .filter_map(|entry| Some(entry.socket.as_ref()?.host.clone()))
+            .collect();
+        if let (false, Some(to), Some(pool)) = (led_to.contains(&known), led_to.get(host), self.pools.get_mut(&pool)) {
+            pool.host = to.clone();
+        }
+    }
+
     /// Whether a pool is a replica by configuration.
     pub fn replica(&self, pool: u64) -> bool {
         self.pools.get(&pool).is_some_and(|pool| pool.description.replica)

@@ -149,6 +149,9 @@ impl Process {
         if let Some(incident) = self.hosts.evidence(host, opened_after, leased_at, now) {
             self.incident_closed(host, pool, &incident);
         }
+        if let Some(pool) = pool {
+            self.mirror(|mirror| mirror.works_at(pool, host));
+        }
         if self.hosts.any_incident() {
             let used = self.mirror(|mirror| mirror.hosts());
             for (host, incident) in self.hosts.abandoned(|host| used.contains(host), now) {

@@ -46,3 +46,27 @@ fn a_server_that_refuses_writes_is_up_for_readers_only_though_they_have_ended_it
     process.writes(1, 8, true);
     assert_eq!(process.troubled(Some("writing"), true), []);
 }
+
+#[test]
+fn a_server_that_a_pool_has_left_is_waited_for_by_nobody_though_it_was_met_last() {
+    let (process, old, new) = (process(), Server::new(), Server::new());
+    let (_working, _ours, _theirs) = connected(process, &new, 1);
+    // Opened by what the name meant a moment ago, and told of last.
+    let (late, _its, _end) = connected(process, &old, 1);
+    open_incident(process, Fault::Dead);
+    let now = Instant::now();
+    let works = |seconds| {
+        let (host, after) = (
+            new.0.local_addr().unwrap().to_string(),
+            now + Duration::from_secs(seconds),
+        );
+        process.works(&host, Some(1), None, after, after);
+    };
+    // Its connections may yet tell.
+    works(2);
+    assert!(!process.healthy());
+    process.dropped(late);
+    works(2);
+    assert!(process.healthy());
+    assert!(!process.hosts.any_incident());
+}
